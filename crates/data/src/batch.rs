@@ -1,0 +1,81 @@
+//! One contiguous host buffer of inputs and targets in a fixed order, and the one function that makes tensors of it. Training and
+//! inference both go through here.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// Samples of a data set, in order, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Positions of the samples in their data set; empty for inputs that belong to none.
+    pub indices: Vec<u32>,
+    /// `[batch, channels, height, width]`.
+    pub shape: [usize; 4],
+    /// The samples' numbers, row by row.
+    pub inputs: Inputs,
+    /// What the network should answer; `None` when predicting.
+    pub targets: Option<Targets>,
+}
+
+/// The numbers of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inputs {
+    /// Pixels 0..=255, which become 0..=1.
+    Pixels(Vec<u8>),
+    /// Pixels that are 0..=1 already, or features as they are.
+    Floats(Vec<f32>),
+}
+
+/// The targets of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// A class for each sample, `[batch]`.
+    Classes(Vec<u32>),
+    /// Probabilities (mixed classes), labels 0 or 1, or numbers: `[batch, width]`.
+    Dense {
+        /// Columns.
+        width: usize,
+        /// Row by row.
+        values: Vec<f32>,
+    },
+}
+
+/// The targets of a batch as a tensor.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Class indices, `[batch]`.
+    Classes(Tensor<1, Int>),
+    /// Probabilities, labels or numbers, `[batch, width]`.
+    Dense(Tensor<2>),
+}
+
+impl Batch {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.shape[0]
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Moves the batch to `device`: inputs `[batch, channels, height, width]` (pixels as 0..=1), and the targets where there are any.
+    pub fn into_tensors(self, device: &Device) -> (Tensor<4>, Option<Target>) {
+        let floats = match self.inputs {
+            Inputs::Floats(values) => values,
+            Inputs::Pixels(values) => values.into_iter().map(|value| f32::from(value) / 255.0).collect(),
+        };
+        let inputs = Tensor::from_data(TensorData::new(floats, self.shape), device);
+        let rows = self.shape[0];
+        let target = self.targets.map(|targets| match targets {
+            Targets::Classes(values) => {
+                let values: Vec<i32> = values.into_iter().map(|value| value as i32).collect();
+                Target::Classes(Tensor::from_data(TensorData::new(values, [rows]), device))
+            }
+            Targets::Dense { width, values } => {
+                Target::Dense(Tensor::from_data(TensorData::new(values, [rows, width]), device))
+            }
+        });
+        (inputs, target)
+    }
+}

@@ -1,0 +1,79 @@
+//! What can go wrong between a path and a batch. Every variant names the place and says what was expected there.
+
+use std::path::{Path, PathBuf};
+
+/// An error of reading, splitting or batching data. Its message is one line that a user can act on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file's bytes are not what its format asks for.
+    #[error("`{}` {place}: expected {expected}, found {found}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file: "header", "row 17", "byte 8" ...
+        place: String,
+        /// What the format asks for.
+        expected: String,
+        /// What stands there instead.
+        found: String,
+    },
+    /// The data as a whole cannot be used as asked: one class only, an unknown column, classes that differ between splits ...
+    #[error("`{}`: {what}; {hint}", path.display())]
+    Unusable {
+        /// The data set.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What the user can do next.
+        hint: String,
+    },
+    /// An option's value makes no sense for any data.
+    #[error("{option}: {what}")]
+    Option {
+        /// The option as the user writes it, such as `--augment`.
+        option: String,
+        /// What is wrong with its value, and what is allowed.
+        what: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] for `path`.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// An [`Error::Malformed`] for `path`.
+    pub fn malformed(path: &Path, place: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
+        Self::Malformed {
+            path: path.to_owned(),
+            place: place.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+
+    /// An [`Error::Unusable`] for `path`.
+    pub fn unusable(path: &Path, what: impl ToString, hint: impl ToString) -> Self {
+        Self::Unusable { path: path.to_owned(), what: what.to_string(), hint: hint.to_string() }
+    }
+
+    /// An [`Error::Option`] for the option `name`.
+    pub fn option(name: impl ToString, what: impl ToString) -> Self {
+        Self::Option { option: name.to_string(), what: what.to_string() }
+    }
+
+    /// Whether the user's command line is at fault rather than the data (exit code 2 instead of 3).
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Option { .. })
+    }
+}

@@ -1,0 +1,155 @@
+//! The preprocessing recipe: what a model expects as input and how a file becomes that. Computed once from the training split,
+//! stored with the model, used by training and inference alike. Decoding and resizing themselves are in `image`, tables in `table`.
+
+use serde::{Deserialize, Serialize};
+
+/// What a model expects as input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum InputSpec {
+    /// A picture.
+    Image(ImageSpec),
+    /// A row of a table.
+    Table(TableSpec),
+}
+
+/// How a picture becomes numbers: decode, convert to `channels`, resize to `height` x `width`, divide by 255, then at the head of
+/// the model subtract `mean` and divide by `std`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    /// 1 (gray) or 3 (RGB).
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+    /// What happens to pictures of another aspect ratio.
+    pub fit: Fit,
+    /// The resampling filter, where sizes differ.
+    pub filter: Filter,
+    /// Mean of each channel over the training split, of values in 0..=1.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel over the training split, of values in 0..=1; never zero.
+    pub std: Vec<f32>,
+}
+
+/// What happens to a picture whose aspect ratio isn't the model's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Scale the shorter side to fit, then cut the middle out.
+    #[default]
+    Crop,
+    /// Scale both sides, whatever that does to the aspect ratio.
+    Stretch,
+    /// Scale the longer side to fit, then fill up with black.
+    Pad,
+}
+
+/// The resampling filter of a resize. All of them widen with the scale when shrinking, so they don't alias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// The nearest pixel.
+    Nearest,
+    /// Bilinear.
+    #[default]
+    Triangle,
+    /// Bicubic.
+    CatmullRom,
+    /// Lanczos with window 3.
+    Lanczos3,
+}
+
+/// How a row becomes numbers: each column by its kind, in order; missing numbers become `fill`. At the head of the model `mean` is
+/// subtracted and divided by `std`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableSpec {
+    /// The input columns, in the order of the features they become.
+    pub columns: Vec<Column>,
+}
+
+/// One input column of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Its name in the header, or `column 3` (counted from 1) in a table without one.
+    pub name: String,
+    /// Its position in the file that the model was trained on, counted from 0; decides in tables without a header.
+    pub position: usize,
+    /// How its fields become features.
+    pub kind: ColumnKind,
+}
+
+/// How the fields of a column become features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum ColumnKind {
+    /// One feature, the number; and a second one, 0 or 1, that says whether it was missing, where training rows missed it.
+    Numeric {
+        /// What stands in for a missing number: the median of the training split.
+        fill: f32,
+        /// Mean over the training split.
+        mean: f32,
+        /// Standard deviation over the training split; never zero.
+        std: f32,
+        /// Whether a second feature tells missing numbers from present ones.
+        indicator: bool,
+    },
+    /// One feature for each category (one-hot), all zero for a missing or unknown one.
+    Categorical {
+        /// The categories seen in the training split, in order of their name.
+        categories: Vec<String>,
+    },
+}
+
+impl InputSpec {
+    /// Shape of one sample, `[channels, height, width]`; a row of a table is one pixel with a channel for each feature.
+    pub fn shape(&self) -> [usize; 3] {
+        match self {
+            Self::Image(image) => [image.channels, image.height, image.width],
+            Self::Table(table) => [table.columns.iter().map(Column::features).sum(), 1, 1],
+        }
+    }
+
+    /// Numbers in one sample.
+    pub fn len(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// Whether a sample has no numbers at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What to subtract from each channel and then divide by, as (mean, std), each of `shape()[0]` values.
+    pub fn normalisation(&self) -> (Vec<f32>, Vec<f32>) {
+        match self {
+            Self::Image(image) => (image.mean.clone(), image.std.clone()),
+            Self::Table(table) => table.columns.iter().flat_map(Column::normalisation).unzip(),
+        }
+    }
+}
+
+impl Column {
+    /// How many features the column becomes.
+    pub fn features(&self) -> usize {
+        match &self.kind {
+            ColumnKind::Numeric { indicator, .. } => 1 + usize::from(*indicator),
+            ColumnKind::Categorical { categories } => categories.len(),
+        }
+    }
+
+    fn normalisation(&self) -> Vec<(f32, f32)> {
+        match &self.kind {
+            ColumnKind::Numeric { mean, std, indicator, .. } => {
+                let mut pairs = vec![(*mean, *std)];
+                pairs.extend(indicator.then_some((0.0, 1.0)));
+                pairs
+            }
+            ColumnKind::Categorical { categories } => vec![(0.0, 1.0); categories.len()],
+        }
+    }
+}
