@@ -64,11 +64,31 @@ pub enum Filter {
 
 /// How a row becomes numbers: each column by its kind, in order; missing numbers become `fill`. At the head of the model `mean` is
 /// subtracted and divided by `std`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableSpec {
     /// The input columns, in the order of the features they become.
     pub columns: Vec<Column>,
+    /// The columns that the model predicts, which rows to be predicted may lack.
+    #[serde(default)]
+    pub targets: Vec<TargetColumn>,
+    /// Columns of the table that the model was trained on, those left out included; rows without a header must have as many, or as
+    /// many less the targets.
+    #[serde(default)]
+    pub width: usize,
+    /// Whether that table named its columns in a header.
+    #[serde(default)]
+    pub header: bool,
+}
+
+/// A target column of the table that a model was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetColumn {
+    /// Its name in the header, or `column 3` (counted from 1) in a table without one.
+    pub name: String,
+    /// Its position in the file, counted from 0.
+    pub position: usize,
 }
 
 /// One input column of a table.
@@ -89,11 +109,14 @@ pub struct Column {
 pub enum ColumnKind {
     /// One feature, the number; and a second one, 0 or 1, that says whether it was missing, where training rows missed it.
     Numeric {
-        /// What stands in for a missing number: the median of the training split.
+        /// What stands in for a missing number, before `scale` is applied: the median of the training split.
         fill: f32,
-        /// Mean over the training split.
+        /// What is done to the number before it becomes a feature.
+        #[serde(default)]
+        scale: Scale,
+        /// Mean of the feature over the training split.
         mean: f32,
-        /// Standard deviation over the training split; never zero.
+        /// Standard deviation of the feature over the training split; never zero.
         std: f32,
         /// Whether a second feature tells missing numbers from present ones.
         indicator: bool,
@@ -103,6 +126,17 @@ pub enum ColumnKind {
         /// The categories seen in the training split, in order of their name.
         categories: Vec<String>,
     },
+}
+
+/// What is done to a number before it becomes a feature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// Nothing.
+    #[default]
+    Linear,
+    /// `ln(1 + x)`, mirrored for numbers below zero: amounts and counts that span orders of magnitude.
+    Log,
 }
 
 impl InputSpec {

@@ -11,6 +11,12 @@ pub struct OpenOptions {
     pub label: Vec<String>,
     /// Characters cut off the end of each target field, such as "." in adult's test file.
     pub label_strip: Option<String>,
+    /// What to learn from the target columns; `None`: what their values look like.
+    pub task: Option<TaskKind>,
+    /// Whether a table's first row names its columns; `None`: what it looks like.
+    pub header: Option<bool>,
+    /// Columns of a table whose numbers are codes of categories, by name or position.
+    pub categorical: Vec<String>,
     /// Columns of a table to leave out, by name or position.
     pub drop: Vec<String>,
     /// A second table with the test rows.
@@ -33,6 +39,17 @@ pub struct OpenOptions {
     pub memory: Option<u64>,
     /// Read the data as this model does instead of fitting a recipe: for evaluating and predicting.
     pub like: Option<Like>,
+}
+
+/// What to learn from targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// One class for each sample.
+    Classification,
+    /// Any number of labels for each sample.
+    MultiLabel,
+    /// One or more numbers for each sample.
+    Regression,
 }
 
 /// How an existing model reads data.
