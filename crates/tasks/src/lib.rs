@@ -1,1 +1,22 @@
-//! tasks
+//! What turns a network's outputs and its targets into a loss, metrics and predictions: one file for each task.
+//!
+//! A [`Task`] is made from the targets of a data set, trains ([`Task::loss`]), is measured ([`Metrics`]) and answers
+//! ([`Task::decode`]); it is stored in the model file as JSON. Knows nothing of networks, files or devices.
+
+mod classification;
+mod error;
+mod goal;
+mod metrics;
+mod multi_label;
+mod prediction;
+mod regression;
+mod task;
+
+pub use classification::Classification;
+pub use error::Error;
+pub use goal::Goal;
+pub use metrics::{ClassReport, Metrics, Report, TargetReport};
+pub use multi_label::MultiLabel;
+pub use prediction::{Prediction, Scored};
+pub use regression::{Regression, RegressionLoss};
+pub use task::{ClassWeights, LossOptions, Task};

@@ -1,0 +1,261 @@
+//! The task: which of the kinds it is, and what all kinds can do. What each does is in the file that bears its name.
+
+use burn::tensor::Tensor;
+use data::{BatchTargets, Outputs, Target, Targets};
+use serde::{Deserialize, Serialize};
+
+use crate::{Classification, Error, Goal, Metrics, MultiLabel, Prediction, Regression};
+
+/// What a network is asked for. Stored in the model file as JSON, with the kind under `task`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "kebab-case", try_from = "Unchecked")]
+pub enum Task {
+    /// One class for each sample.
+    Classification(Classification),
+    /// Any number of labels for each sample.
+    MultiLabel(MultiLabel),
+    /// One number or several for each sample.
+    Regression(Regression),
+}
+
+/// A task as it stands in a file, before its parts are known to fit together.
+#[derive(Deserialize)]
+#[serde(tag = "task", rename_all = "kebab-case")]
+enum Unchecked {
+    Classification(Classification),
+    MultiLabel(MultiLabel),
+    Regression(Regression),
+}
+
+impl TryFrom<Unchecked> for Task {
+    type Error = Error;
+
+    fn try_from(task: Unchecked) -> Result<Self, Error> {
+        match task {
+            Unchecked::Classification(task) => task.checked().map(Self::Classification),
+            Unchecked::MultiLabel(task) => task.checked().map(Self::MultiLabel),
+            Unchecked::Regression(task) => task.checked().map(Self::Regression),
+        }
+    }
+}
+
+/// What a user may say about the loss. `Default` is the plain loss of each task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LossOptions {
+    /// How much of each target is spread evenly over the classes, 0 (default) to below 1. Not for regression.
+    pub label_smoothing: f32,
+    /// What a sample's class counts in the loss; for multi-label, what a positive counts beside a negative. Not for regression.
+    pub class_weights: ClassWeights,
+    /// `cross-entropy`, `bce`, `mse`, `mae`, `huber` or `huber:DELTA`; `None`: cross-entropy, binary cross-entropy or `mse`.
+    pub loss: Option<String>,
+}
+
+/// What the classes count in the loss.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum ClassWeights {
+    /// All the same.
+    #[default]
+    None,
+    /// By inverse frequency in the training split: `n / (classes * count)`, as scikit-learn's `balanced`; for multi-label
+    /// `negatives / positives` of each label. A class or label without training samples gets 1.
+    Auto,
+    /// These, in the order of the classes or labels; positive.
+    Given(Vec<f32>),
+}
+
+impl Task {
+    /// The task that `targets` ask for, fitted on the samples `train` (indices into `targets`): class weights, mean and scale of
+    /// numbers.
+    ///
+    /// # Errors
+    /// Where nothing can be learned (no training samples, one class only, a constant target), and where an option doesn't suit.
+    pub fn for_targets(targets: &Targets, train: &[u32], options: &LossOptions) -> Result<Self, Error> {
+        if train.is_empty() || targets.names().is_empty() {
+            return Err(Error::targets(
+                "there are no training samples with targets",
+                "give more data or another split",
+            ));
+        }
+        if let Some(index) = train.iter().find(|&&index| index as usize >= targets.len()) {
+            return Err(Error::targets(
+                format!("training sample {index} has no target: there are {}", targets.len()),
+                "give a split of this data set",
+            ));
+        }
+        match targets {
+            Targets::Classes { names, values } => {
+                Classification::fit(names, values, train, options).map(Self::Classification)
+            }
+            Targets::Labels { names, values } => MultiLabel::fit(names, values, train, options).map(Self::MultiLabel),
+            Targets::Values { names, values } => Regression::fit(names, values, train, options).map(Self::Regression),
+        }
+    }
+
+    /// How many numbers the network puts out for each sample.
+    pub fn outputs(&self) -> usize {
+        self.names().len()
+    }
+
+    /// Names of the classes, labels or target columns, one for each output.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Classification(task) => &task.classes,
+            Self::MultiLabel(task) => &task.labels,
+            Self::Regression(task) => &task.targets,
+        }
+    }
+
+    /// The task in a word, as in the model file: `classification`, `multi-label`, `regression`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Classification(_) => "classification",
+            Self::MultiLabel(_) => "multi-label",
+            Self::Regression(_) => "regression",
+        }
+    }
+
+    /// The kind and names of the outputs, for reading other data as this task's ([`data::Like`]).
+    pub fn outputs_kind(&self) -> Outputs {
+        let names = self.names().to_vec();
+        match self {
+            Self::Classification(_) => Outputs::Classes(names),
+            Self::MultiLabel(_) => Outputs::Labels(names),
+            Self::Regression(_) => Outputs::Values(names),
+        }
+    }
+
+    /// The loss that training minimises, `[1]`: the mean over the batch.
+    ///
+    /// `outputs` is `[batch, outputs]`; `target` is in the user's units, on the device of `outputs` (with or without autodiff).
+    pub fn loss(&self, outputs: Tensor<2>, target: &Target) -> Tensor<1> {
+        match self {
+            Self::Classification(task) => task.loss(outputs, target),
+            Self::MultiLabel(task) => task.loss(outputs, target),
+            Self::Regression(task) => task.loss(outputs, target),
+        }
+    }
+
+    /// The training loss in words, such as `cross-entropy, label smoothing 0.1`.
+    pub fn loss_name(&self) -> String {
+        match self {
+            Self::Classification(task) => task.loss_name(),
+            Self::MultiLabel(task) => task.loss_name(),
+            Self::Regression(task) => task.loss.to_string(),
+        }
+    }
+
+    /// Empty sums, which keep every score so that rankings (AUROC, average precision) can be read: for evaluating.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(self, true)
+    }
+
+    /// Empty sums that keep no scores, in constant memory: for watching a training epoch. Rankings are absent.
+    pub fn training_metrics(&self) -> Metrics {
+        Metrics::new(self, false)
+    }
+
+    /// Names of the scalar metrics, in the order of [`Metrics::values`], whether or not they are defined for some data.
+    pub fn metric_names(&self) -> Vec<&'static str> {
+        self.training_metrics().names()
+    }
+
+    /// By which metric the best epoch is chosen, and whether higher is better. Ties are broken by the loss: see
+    /// [`Metrics::better_than`].
+    pub fn monitor(&self) -> (&'static str, bool) {
+        match self {
+            Self::Classification(_) => ("accuracy", true),
+            Self::MultiLabel(_) => ("map", true),
+            Self::Regression(_) => ("loss", false),
+        }
+    }
+
+    /// Reads `NAME=VALUE` (`--target accuracy=0.99`) as a goal that this task can reach.
+    ///
+    /// # Errors
+    /// If it isn't of that form or names no metric of this task; the message has the nearest name.
+    pub fn goal(&self, text: &str) -> Result<Goal, Error> {
+        Goal::parse(text, &self.metric_names())
+    }
+
+    /// What the network's outputs for one sample mean, `[outputs]`. Infinite outputs are taken as the largest number, NaN as the
+    /// lowest (a NaN of a regression stays one).
+    pub fn decode(&self, outputs: &[f32]) -> Prediction {
+        match self {
+            Self::Classification(task) => task.decode(outputs),
+            Self::MultiLabel(task) => task.decode(outputs),
+            Self::Regression(task) => task.decode(outputs),
+        }
+    }
+
+    /// Column names of a table of predictions (`trainer eval --save-predictions`): `source`, the truth, the prediction, and for
+    /// classes and labels a probability for each.
+    pub fn header(&self) -> Vec<String> {
+        let answer = match self {
+            Self::Regression(task) => task.header(),
+            _ => ["true", "predicted"].map(String::from).to_vec(),
+        };
+        let probabilities: &[String] = if let Self::Regression(_) = self { &[] } else { self.names() };
+        let probabilities = probabilities.iter().map(|name| format!("p_{name}"));
+        std::iter::once("source".to_owned()).chain(answer).chain(probabilities).collect()
+    }
+
+    /// One row of a table of predictions, in the order of [`Task::header`]: `outputs` of the sample called `source`, `[outputs]`,
+    /// and its targets, which are row `index` of `targets`; without targets the truth stays empty.
+    pub fn row(&self, source: &str, outputs: &[f32], targets: Option<&BatchTargets>, index: usize) -> Vec<String> {
+        let cells = match self {
+            Self::Classification(task) => task.row(outputs, targets, index),
+            Self::MultiLabel(task) => task.row(outputs, targets, index),
+            Self::Regression(task) => task.row(outputs, targets, index),
+        };
+        std::iter::once(source.to_owned()).chain(cells).collect()
+    }
+}
+
+/// Label smoothing as given, if it is one.
+pub(crate) fn label_smoothing(options: &LossOptions) -> Result<f32, Error> {
+    let smoothing = options.label_smoothing;
+    if (0.0..1.0).contains(&smoothing) {
+        return Ok(smoothing);
+    }
+    Err(Error::option("--label-smoothing", format!("expected a number from 0 to below 1, found {smoothing}")))
+}
+
+/// Refuses a loss that belongs to another task.
+pub(crate) fn only_loss(options: &LossOptions, name: &str, task: &str) -> Result<(), Error> {
+    match options.loss.as_deref() {
+        Some(given) if given != name => {
+            Err(Error::option("--loss", format!("{task} is trained with `{name}`, found `{given}`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Given weights, if there is one for each name and all are positive.
+pub(crate) fn given_weights(weights: &[f32], names: &[String]) -> Result<Vec<f32>, Error> {
+    if weights.len() != names.len() {
+        return Err(Error::option(
+            "--class-weights",
+            format!("expected {} numbers, one for each of {}, found {}", names.len(), names.join(", "), weights.len()),
+        ));
+    }
+    match weights.iter().find(|&&weight| !(weight.is_finite() && weight > 0.0)) {
+        Some(weight) => Err(Error::option("--class-weights", format!("expected numbers above zero, found {weight}"))),
+        None => Ok(weights.to_vec()),
+    }
+}
+
+/// Refuses a stored task whose parts don't fit together.
+pub(crate) fn check_stored(names: &[String], smoothing: f32, weights: Option<&[f32]>) -> Result<(), Error> {
+    if names.is_empty() {
+        return Err(Error::Stored("no outputs are named".into()));
+    }
+    if !(0.0..1.0).contains(&smoothing) {
+        return Err(Error::Stored(format!("label_smoothing: expected 0 to below 1, found {smoothing}")));
+    }
+    match weights {
+        Some(weights) if weights.len() != names.len() || weights.iter().any(|w| !(w.is_finite() && *w > 0.0)) => {
+            Err(Error::Stored(format!("weights: expected {} numbers above zero", names.len())))
+        }
+        _ => Ok(()),
+    }
+}
