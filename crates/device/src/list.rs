@@ -1,0 +1,53 @@
+//! What this build and this machine have between them, for `trainer devices`.
+
+use crate::{Backend, select};
+
+/// One row: a device, or a backend that has none here.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// What to write after `--device`.
+    pub name: String,
+    /// The backend that drives it.
+    pub backend: Backend,
+    /// Whether this build contains the backend.
+    pub built: bool,
+    /// Whether it answered a small computation.
+    pub usable: bool,
+    /// Whether `--device auto` takes it.
+    pub default: bool,
+    /// What the hardware calls itself; empty where nothing answered.
+    pub hardware: String,
+    /// Why it isn't usable and what would change that; empty where it is.
+    pub reason: String,
+}
+
+/// Asks every device of every backend, in the order of `auto`'s preference. Opens them all, which on GPUs takes a moment. Never panics.
+pub fn list() -> Vec<DeviceInfo> {
+    let mut rows: Vec<DeviceInfo> = Backend::ALL.into_iter().flat_map(rows_of).collect();
+    // `auto` never takes a software rasteriser, which a backend without GPUs may have: only numbered GPUs count, and CPUs.
+    let default = rows.iter().position(|row| row.usable && (!row.backend.is_gpu() || row.name.contains(':')));
+    if let Some(row) = default.and_then(|at| rows.get_mut(at)) {
+        row.default = true;
+    }
+    rows
+}
+
+fn rows_of(backend: Backend) -> Vec<DeviceInfo> {
+    let found = backend.count();
+    match (backend.is_built(), backend.is_gpu()) {
+        (true, true) if found > 0 => (0..found).map(|at| row(backend, format!("{}:{at}", backend.name()))).collect(),
+        _ => vec![row(backend, backend.name().to_owned())],
+    }
+}
+
+fn row(backend: Backend, name: String) -> DeviceInfo {
+    let built = backend.is_built();
+    let (usable, hardware, reason) = match select(&name) {
+        _ if !built => (false, String::new(), format!("not in this build; add it with --features {}", backend.name())),
+        Ok(selected) => (true, selected.hardware, String::new()),
+        Err(crate::Error::Unusable { reason, .. }) => (false, String::new(), reason),
+        Err(error) => (false, String::new(), error.to_string()),
+    };
+    DeviceInfo { name, backend, built, usable, default: false, hardware, reason }
+}

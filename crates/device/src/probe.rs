@@ -1,0 +1,66 @@
+//! Asks a device to compute something small before anything depends on it. Burn's GPU runtimes panic where the driver or the
+//! hardware fails them; here that panic becomes a reason in words, and nothing reaches stderr.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Mutex, PoisonError};
+
+use burn::tensor::{Device, Tensor};
+
+/// Adds two numbers on `device` and reads the sum back. The error is one line.
+pub(crate) fn computes(device: &Device) -> Result<(), String> {
+    let sum = quietly(|| Tensor::<1>::from_floats([20.0, 1.0], device).add_scalar(1.0).sum().into_data())?;
+    match sum.try_to_vec::<f32>().as_deref() {
+        Ok([sum]) if *sum == 23.0 => Ok(()),
+        other => Err(format!("a test sum came back as {other:?} instead of 23")),
+    }
+}
+
+/// Runs `work`, turning a panic into its message. The panic hook belongs to the whole process, so two callers take turns.
+pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Mutex<()> = Mutex::new(());
+    let _turn = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    panic::set_hook(previous);
+    outcome.map_err(|cause| one_line(&panic_text(cause.as_ref())))
+}
+
+fn panic_text(cause: &(dyn Any + Send)) -> String {
+    let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the backend panicked".to_owned())
+}
+
+/// Drivers answer in paragraphs; a message of ours is one line of bearable length.
+pub(crate) fn one_line(text: &str) -> String {
+    let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match joined.char_indices().nth(160) {
+        Some((end, _)) => format!("{} ...", &joined[..end]),
+        None => joined,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_its_message_on_one_line() {
+        assert_eq!(quietly(|| 1), Ok(1));
+        assert_eq!(quietly::<()>(|| panic!("no\n  driver")), Err("no driver".to_owned()));
+        assert_eq!(quietly::<()>(|| panic!("adapter {}", 7)), Err("adapter 7".to_owned()));
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let cut = one_line(&"ü".repeat(500));
+        assert_eq!(cut.chars().count(), 164);
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn the_cpu_computes() {
+        assert_eq!(computes(&Device::flex()), Ok(()));
+    }
+}
