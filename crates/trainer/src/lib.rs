@@ -1,1 +1,4 @@
 //! trainer
+
+pub mod optimizer;
+pub mod schedule;
