@@ -1,1 +1,31 @@
-//! models
+//! Networks from a configuration, and the file that keeps one.
+//!
+//! Owns the architectures ([`ModelConfig`] to [`Model`]), their initial weights, their parameters' names, and the model file. Knows
+//! no data sets, losses, optimisers or devices beyond the one it is given. Training mode is said by [`Pass`], never by the device.
+
+mod activation;
+mod builder;
+mod cnn;
+mod config;
+mod error;
+mod init;
+mod layers;
+mod mlp;
+mod model;
+mod named;
+mod parameters;
+mod preset;
+mod stage;
+mod summary;
+
+pub use activation::Activation;
+pub use cnn::{CnnConfig, HeadConfig, HeadPool};
+pub use config::{Custom, ModelConfig};
+pub use error::Error;
+pub use init::Init;
+pub use layers::{Normalisation, Padding, PoolConfig, PoolKind};
+pub use mlp::MlpConfig;
+pub use model::{Model, Pass};
+pub use parameters::{Kind, NamedTensor, load_tensors, named_tensors, parameter_kinds};
+pub use stage::{Residual, StageConfig};
+pub use summary::{LayerSummary, summary};

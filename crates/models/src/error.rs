@@ -1,0 +1,52 @@
+//! What can go wrong between a configuration and a network. Every variant names the place and says what would do.
+
+/// An error of describing, building or loading a network. Its message is one line that a user can act on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A word that is no name of its kind.
+    #[error("unknown {what} `{given}`; {hint}")]
+    Name {
+        /// What was to be named: "activation", "initialiser" ...
+        what: &'static str,
+        /// The word that was given.
+        given: String,
+        /// The nearest name, or all of them.
+        hint: String,
+    },
+    /// A configuration that makes no network, on its own or for this input.
+    #[error("{place}: {what}")]
+    Config {
+        /// Where in the network: "stage 3", "hidden layer 1", "input" ...
+        place: String,
+        /// What is wrong there, and what would do.
+        what: String,
+    },
+    /// Weights that aren't those of the network.
+    #[error("tensor `{name}`: expected {expected}, found {found}")]
+    Tensor {
+        /// The parameter's name.
+        name: String,
+        /// What the network asks for.
+        expected: String,
+        /// What was given instead.
+        found: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Config`] at `place`.
+    pub fn config(place: impl ToString, what: impl ToString) -> Self {
+        Self::Config { place: place.to_string(), what: what.to_string() }
+    }
+
+    /// An [`Error::Tensor`] for the parameter `name`.
+    pub fn tensor(name: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
+        Self::Tensor { name: name.to_string(), expected: expected.to_string(), found: found.to_string() }
+    }
+
+    /// Whether the user's configuration is at fault (exit code 2) rather than a model file (exit code 4).
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Name { .. } | Self::Config { .. })
+    }
+}

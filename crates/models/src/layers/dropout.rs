@@ -1,0 +1,42 @@
+//! Dropout whose masks are a pure function of (seed, step, layer, element), so that a resumed run drops what an uninterrupted one did.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, TensorData},
+};
+use data::random::{Purpose, Random};
+
+use crate::{Pass, builder::Builder};
+
+/// Sets each element to zero with probability `probability` in training and scales the others by 1 / (1 - probability) (Srivastava
+/// 2014, in the inverted form); does nothing in prediction.
+#[derive(Module, Debug)]
+pub(crate) struct Dropout {
+    probability: f64,
+    /// The number of this layer among the network's dropout layers.
+    layer: u32,
+}
+
+impl Dropout {
+    /// `None` for a probability of zero.
+    pub(crate) fn init(probability: f64, builder: &mut Builder<'_>) -> Option<Self> {
+        (probability > 0.0).then(|| Self { probability, layer: builder.dropout() })
+    }
+
+    /// Any shape, before and after.
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>, pass: Pass) -> Tensor<D> {
+        let Pass::Train { seed, step } = pass else { return x };
+        let dims = x.dims();
+        let mask = TensorData::new(self.mask(dims.iter().product(), seed, step), dims);
+        let mask = Tensor::from_data(mask, &x.device());
+        x * mask
+    }
+
+    /// 0 or 1 / (1 - probability) for each element. Steps repeat after 2^32 of them.
+    fn mask(&self, elements: usize, seed: u64, step: u64) -> Vec<f32> {
+        let mut random = Random::new(seed, Purpose::Dropout, step as u32, self.layer);
+        let dropped = (self.probability * 2f64.powi(32)) as u64;
+        let scale = (1.0 / (1.0 - self.probability)) as f32;
+        (0..elements).map(|_| if u64::from(random.bits()) < dropped { 0.0 } else { scale }).collect()
+    }
+}

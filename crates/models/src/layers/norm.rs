@@ -1,0 +1,122 @@
+//! Normalisation between layers: by the batch, or by groups of a sample's own channels. PyTorch's names and statistics.
+
+use burn::{
+    module::{Module, Param},
+    tensor::Tensor,
+};
+
+use super::{operations, running::Running};
+use crate::{Pass, builder::Builder, named::named};
+
+named! {
+    /// What normalises the outputs of a layer before its activation.
+    pub enum Normalisation("normalisation") {
+        /// Nothing.
+        #[default]
+        None = "none",
+        /// Each channel over the batch (Ioffe 2015). The layer before it has no bias, which would be subtracted again.
+        Batch = "batch",
+        /// Each sample over all its channels and positions (Ba 2016).
+        Layer = "layer",
+        /// Each sample over groups of its channels (Wu 2018): as many groups as divide the channels, at most 32.
+        Group = "group",
+    }
+}
+
+const EPSILON: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// How many groups `group` makes of `channels`: the greatest divisor that is 32 at most.
+pub(crate) fn group_count(channels: usize) -> usize {
+    (1..=channels.min(32)).rev().find(|groups| channels.is_multiple_of(*groups)).unwrap_or(1)
+}
+
+/// A normalisation over the second dimension.
+#[derive(Module, Debug)]
+pub(crate) enum Norm {
+    Batch(BatchNorm),
+    Group(GroupNorm),
+}
+
+impl Norm {
+    pub(crate) fn init(norm: Normalisation, channels: usize, builder: &mut Builder<'_>) -> Option<Self> {
+        match norm {
+            Normalisation::None => None,
+            Normalisation::Batch => Some(Self::Batch(BatchNorm::init(channels, builder))),
+            Normalisation::Layer => Some(Self::Group(GroupNorm::init(channels, 1, builder))),
+            Normalisation::Group => Some(Self::Group(GroupNorm::init(channels, group_count(channels), builder))),
+        }
+    }
+
+    /// `[batch, channels, ..]`, before and after.
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>, pass: Pass) -> Tensor<D> {
+        match self {
+            Self::Batch(norm) => norm.forward(x, pass),
+            Self::Group(norm) => norm.forward(x),
+        }
+    }
+}
+
+/// Normalisation over the batch. In training by the batch's own statistics, which move the running ones by a tenth: the variance
+/// there is the unbiased one, n / (n - 1) times what the batch is normalised by, as in PyTorch (Burn's own keeps the biased one).
+/// A batch of one value for each channel has no variance: it is normalised by the running statistics, which stay.
+#[derive(Module, Debug)]
+pub(crate) struct BatchNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+    running_mean: Running,
+    running_var: Running,
+}
+
+impl BatchNorm {
+    fn init(channels: usize, builder: &mut Builder<'_>) -> Self {
+        Self {
+            weight: builder.constant(1.0, channels),
+            bias: builder.constant(0.0, channels),
+            running_mean: Running::new(builder.buffer(0.0, channels)),
+            running_var: Running::new(builder.buffer(1.0, channels)),
+        }
+    }
+
+    fn forward<const D: usize>(&self, x: Tensor<D>, pass: Pass) -> Tensor<D> {
+        let dims = x.dims();
+        let values = dims.iter().product::<usize>() / dims[1].max(1);
+        let affine = [self.weight.val(), self.bias.val()];
+        if matches!(pass, Pass::Predict) || values < 2 {
+            let statistics = [self.running_mean.value(), self.running_var.value()];
+            return operations::batch_norm(x, affine, statistics, EPSILON);
+        }
+        let (output, [mean, variance]) = operations::batch_norm_train(x, affine, EPSILON);
+        let unbiased = values as f64 / (values - 1) as f64;
+        self.running_mean.update(mean, MOMENTUM);
+        self.running_var.update(variance.mul_scalar(unbiased), MOMENTUM);
+        output
+    }
+}
+
+/// Normalisation of each sample by itself; the same in training and prediction. One group makes it layer normalisation.
+#[derive(Module, Debug)]
+pub(crate) struct GroupNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+    groups: usize,
+}
+
+impl GroupNorm {
+    fn init(channels: usize, groups: usize, builder: &mut Builder<'_>) -> Self {
+        Self { weight: builder.constant(1.0, channels), bias: builder.constant(0.0, channels), groups }
+    }
+
+    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let dims = x.dims();
+        let mut channels = [1; D];
+        channels[1] = dims[1];
+        let all: usize = dims.iter().product();
+        let rows = dims[0] * self.groups;
+        let x = x.reshape([rows, all / rows.max(1)]); // [batch * groups, channels / groups * positions]
+        let centred = x.clone() - x.mean_dim(1);
+        let deviation = centred.clone().powi_scalar(2).mean_dim(1).add_scalar(EPSILON).sqrt();
+        let normal = centred.div(deviation).reshape(dims);
+        normal * self.weight.val().reshape(channels) + self.bias.val().reshape(channels)
+    }
+}

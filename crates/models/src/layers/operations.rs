@@ -1,0 +1,49 @@
+//! The one place where the heavy operations are called, so that faster ones can stand behind the same signatures without a change to
+//! any architecture.
+
+use burn::tensor::{
+    Tensor, module,
+    ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions},
+};
+
+/// `[batch, inputs]` times `[inputs, outputs]`.
+pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    module::linear(x, weight, bias)
+}
+
+/// Cross-correlation, as everybody calls convolution.
+pub(crate) fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions<2>) -> Tensor<4> {
+    module::conv2d(x, weight, bias, options)
+}
+
+/// Normalisation of each channel by given statistics.
+pub(crate) fn batch_norm<const D: usize>(
+    x: Tensor<D>,
+    affine: [Tensor<1>; 2],
+    statistics: [Tensor<1>; 2],
+    epsilon: f64,
+) -> Tensor<D> {
+    let ([weight, bias], [mean, variance]) = (affine, statistics);
+    module::batch_norm(x, weight, bias, mean, variance, epsilon)
+}
+
+/// Normalisation of each channel by its own statistics, which are returned: mean and biased variance, without gradient.
+pub(crate) fn batch_norm_train<const D: usize>(
+    x: Tensor<D>,
+    affine: [Tensor<1>; 2],
+    epsilon: f64,
+) -> (Tensor<D>, [Tensor<1>; 2]) {
+    let [weight, bias] = affine;
+    let result = module::batch_norm_train(x, weight, bias, epsilon);
+    (result.output, [result.mean.detach(), result.variance.detach()])
+}
+
+/// The greatest of each window.
+pub(crate) fn max_pool2d(x: Tensor<4>, size: usize, stride: usize) -> Tensor<4> {
+    module::max_pool2d(x, MaxPoolOptions::new([size; 2]).with_stride([stride; 2]))
+}
+
+/// The mean of each window.
+pub(crate) fn avg_pool2d(x: Tensor<4>, size: usize, stride: usize) -> Tensor<4> {
+    module::avg_pool2d(x, AvgPoolOptions::new([size; 2]).with_stride([stride; 2]))
+}

@@ -1,0 +1,97 @@
+//! Pooling: windows, and the whole map.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::operations;
+use crate::named::named;
+
+named! {
+    /// What a window becomes.
+    pub enum PoolKind("pooling") {
+        /// Its greatest value.
+        #[default]
+        Max = "max",
+        /// Its mean.
+        Avg = "avg",
+    }
+}
+
+/// Pooling in square windows, without padding; rows and columns that fill no window are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PoolConfig {
+    /// What a window becomes.
+    pub kind: PoolKind,
+    /// Rows and columns of a window.
+    pub size: usize,
+    /// Steps between windows; as `size` where it isn't given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self { kind: PoolKind::Max, size: 2, stride: None }
+    }
+}
+
+impl PoolConfig {
+    /// The greatest of each window of `size` x `size`, side by side.
+    pub fn max(size: usize) -> Self {
+        Self { size, ..Self::default() }
+    }
+
+    pub(crate) fn step(&self) -> usize {
+        self.stride.unwrap_or(self.size)
+    }
+
+    /// Height and width after a map of `size`; `None` where no window fits.
+    pub(crate) fn output(&self, size: [usize; 2]) -> Option<[usize; 2]> {
+        let along = |side: usize| Some(side.checked_sub(self.size)? / self.step() + 1);
+        Some([along(size[0])?, along(size[1])?])
+    }
+
+    /// `[batch, channels, height, width]` to `[batch, channels, height', width']`.
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        match self.kind {
+            PoolKind::Max => operations::max_pool2d(x, self.size, self.step()),
+            PoolKind::Avg => operations::avg_pool2d(x, self.size, self.step()),
+        }
+    }
+}
+
+/// Every stride-th pixel, with channels of zeros before and after: the bridge of a residual block without parameters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subsample {
+    pub(crate) stride: usize,
+    /// Channels of zeros before the first.
+    pub(crate) before: usize,
+    /// Channels of zeros after the last.
+    pub(crate) after: usize,
+}
+
+impl Subsample {
+    /// `[batch, channels, height, width]` to `[batch, before + channels + after, height', width']`.
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = if self.stride > 1 { operations::avg_pool2d(x, 1, self.stride) } else { x };
+        let [batch, _, height, width] = x.dims();
+        let device = x.device();
+        let zeros = |channels| Tensor::<4>::zeros([batch, channels, height, width], &device);
+        let mut parts = Vec::with_capacity(3);
+        if self.before > 0 {
+            parts.push(zeros(self.before));
+        }
+        parts.push(x);
+        if self.after > 0 {
+            parts.push(zeros(self.after));
+        }
+        Tensor::cat(parts, 1)
+    }
+}
+
+/// The mean of each channel's map: `[batch, channels, height, width]` to `[batch, channels]`.
+pub(crate) fn global_average(x: Tensor<4>) -> Tensor<2> {
+    let [batch, channels, height, width] = x.dims();
+    x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
+}

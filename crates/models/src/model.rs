@@ -1,0 +1,112 @@
+//! The network with what it expects: one noun for every architecture. Normalises its input at the head of `forward`, so that training
+//! and serving cannot drift apart.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, TensorData},
+};
+use data::InputSpec;
+
+use crate::{ModelConfig, cnn::Cnn, mlp::Mlp};
+
+/// What a forward pass is for. Said at each call, never taken from the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Nothing is dropped, batch normalisation uses its running statistics: the output of a sample doesn't depend on its batch.
+    Predict,
+    /// Dropout drops, its masks a function of (seed, step); batch normalisation uses the batch's statistics and updates its own.
+    Train {
+        /// The run's seed.
+        seed: u64,
+        /// How many optimiser steps have been made.
+        step: u64,
+    },
+}
+
+/// A network, and what it expects as input.
+#[derive(Module, Debug)]
+pub struct Model {
+    net: Net,
+    outputs: usize,
+    #[module(skip)]
+    input: InputSpec,
+    #[module(skip)]
+    config: ModelConfig,
+    #[module(skip)]
+    normal: Normal,
+}
+
+/// The architectures.
+#[derive(Module, Debug)]
+pub(crate) enum Net {
+    Mlp(Mlp),
+    Cnn(Cnn),
+}
+
+/// (x - mean) / std, with as little work as the numbers allow.
+#[derive(Clone, Debug)]
+enum Normal {
+    Identity,
+    Scalar { mean: f32, std: f32 },
+    Channels { mean: Vec<f32>, std: Vec<f32> },
+}
+
+impl Model {
+    pub(crate) fn new(net: Net, config: ModelConfig, input: InputSpec, outputs: usize) -> Self {
+        let (mean, std) = input.normalisation();
+        Self { net, outputs, input, config, normal: Normal::new(mean, std) }
+    }
+
+    /// The outputs (logits) of a batch: `[batch, channels, height, width]` as [`data::Batch::into_tensors`] makes it, pixels in 0..=1 or
+    /// features as they are, to `[batch, outputs]`.
+    ///
+    /// # Panics
+    /// Where the shape isn't that of [`Model::input`], or the tensor lies on another device.
+    pub fn forward(&self, inputs: Tensor<4>, pass: Pass) -> Tensor<2> {
+        let x = self.normal.forward(inputs);
+        match &self.net {
+            Net::Mlp(net) => net.forward(x.flatten(1, 3), pass),
+            Net::Cnn(net) => net.forward(x, pass),
+        }
+    }
+
+    /// What the network expects.
+    pub fn input(&self) -> &InputSpec {
+        &self.input
+    }
+
+    /// What the network was made of.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// How many outputs it has.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+}
+
+impl Normal {
+    fn new(mean: Vec<f32>, std: Vec<f32>) -> Self {
+        let same = |values: &[f32]| values.windows(2).all(|pair| pair[0] == pair[1]);
+        match (mean.first(), std.first()) {
+            (Some(0.0), Some(1.0)) if same(&mean) && same(&std) => Self::Identity,
+            (Some(&m), Some(&s)) if same(&mean) && same(&std) => Self::Scalar { mean: m, std: s },
+            _ => Self::Channels { mean, std },
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Identity => x,
+            Self::Scalar { mean, std } => x.sub_scalar(*mean).div_scalar(*std),
+            Self::Channels { mean, std } => {
+                let device = x.device();
+                let channels = |values: &[f32]| {
+                    Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, values.len(), 1, 1]), &device)
+                };
+                (x - channels(mean)) / channels(std)
+            }
+        }
+    }
+}

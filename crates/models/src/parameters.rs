@@ -1,0 +1,205 @@
+//! The parameters of a network by name, with PyTorch's names and layouts, out and in; and what each is for, so that an optimiser can
+//! spare norms and biases. Files are in `file`.
+
+use std::collections::{HashMap, HashSet};
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    tensor::{Tensor, TensorData},
+};
+
+use crate::{Error, Model, layers::transpose};
+
+/// What a parameter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A matrix or kernels: weight decay applies.
+    Weight,
+    /// What is added after a matrix or kernels.
+    Bias,
+    /// Scale and shift of a normalisation.
+    Norm,
+    /// Running statistics: not trained, but averaged and stored.
+    Running,
+}
+
+/// A parameter in PyTorch's layout.
+#[derive(Clone, Debug)]
+pub struct NamedTensor {
+    /// As in PyTorch's `state_dict`: "stages.0.blocks.0.conv1.weight".
+    pub name: String,
+    /// f32; the matrix of a linear layer is `[outputs, inputs]`.
+    pub data: TensorData,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+/// All parameters, in the order of computation, read back from the device.
+pub fn named_tensors(model: &Model) -> Vec<NamedTensor> {
+    let mut collect = Collect::default();
+    model.visit(&mut collect);
+    collect.tensors
+}
+
+/// The name of each parameter and what it is for, by the id under which gradients are kept.
+pub fn parameter_kinds(model: &Model) -> HashMap<ParamId, (String, Kind)> {
+    let mut kinds = Kinds::default();
+    model.visit(&mut kinds);
+    kinds.kinds
+}
+
+/// The model with its parameters replaced by `tensors`, by name and in PyTorch's layout; ids and devices stay. PyTorch's
+/// `num_batches_tracked` is passed over.
+///
+/// # Errors
+/// [`Error::Tensor`] for the first parameter that is missing, of other shape or no float, and for a tensor of unknown name.
+pub fn load_tensors(model: Model, tensors: HashMap<String, TensorData>) -> Result<Model, Error> {
+    let mut kinds = Kinds::default();
+    model.visit(&mut kinds);
+    let known: HashSet<&str> = kinds.kinds.values().map(|(name, _)| name.as_str()).collect();
+    let mut unknown: Vec<&String> = tensors
+        .keys()
+        .filter(|name| !known.contains(name.as_str()) && !name.ends_with(".num_batches_tracked"))
+        .collect();
+    unknown.sort();
+    if let Some(name) = unknown.first() {
+        return Err(Error::tensor(name, "a parameter of this network", "none of that name"));
+    }
+    let mut load = Load { path: Path::default(), tensors, error: None };
+    let model = model.map(&mut load);
+    load.error.map_or(Ok(model), Err)
+}
+
+/// Where a traversal is: the names that PyTorch would have, and the module that they end in.
+#[derive(Default)]
+struct Path {
+    names: Vec<Option<String>>,
+    containers: Vec<String>,
+}
+
+impl Path {
+    fn enter(&mut self, name: &str, container: &str) {
+        // Which architecture or which normalisation it is, is no part of a name; nor is the model itself.
+        let skipped = container.starts_with("Enum:") || container == "Struct:Model";
+        self.names.push((!skipped).then(|| name.to_owned()));
+        self.containers.push(container.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.names.pop();
+        self.containers.pop();
+    }
+
+    fn name(&self) -> String {
+        self.names.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
+    }
+
+    fn kind(&self) -> Kind {
+        let name = self.names.iter().flatten().last().map_or("", String::as_str);
+        let norm = self.containers.last().is_some_and(|container| container.ends_with("Norm"));
+        match name {
+            "running_mean" | "running_var" => Kind::Running,
+            _ if norm => Kind::Norm,
+            "bias" => Kind::Bias,
+            _ => Kind::Weight,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Collect {
+    path: Path,
+    tensors: Vec<NamedTensor>,
+}
+
+impl ModuleVisitor for Collect {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = turned(param.val().into_data().convert::<f32>());
+        self.tensors.push(NamedTensor { name: self.path.name(), data, kind: self.path.kind() });
+    }
+}
+
+#[derive(Default)]
+struct Kinds {
+    path: Path,
+    kinds: HashMap<ParamId, (String, Kind)>,
+}
+
+impl ModuleVisitor for Kinds {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.kinds.insert(param.id, (self.path.name(), self.path.kind()));
+    }
+}
+
+struct Load {
+    path: Path,
+    tensors: HashMap<String, TensorData>,
+    error: Option<Error>,
+}
+
+impl ModuleMapper for Load {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.name();
+        let given = self.tensors.remove(&name);
+        match fitting(&name, given, &param.lazy_shape()[..]) {
+            Ok(data) => param.map(|old| {
+                let require_grad = old.is_require_grad();
+                Tensor::from_data(data, &old.device()).set_require_grad(require_grad)
+            }),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                param
+            }
+        }
+    }
+}
+
+/// The tensor in memory's layout, if it is there and has the shape `expected` there.
+fn fitting(name: &str, given: Option<TensorData>, expected: &[usize]) -> Result<TensorData, Error> {
+    let mut in_file = expected.to_vec();
+    if in_file.len() == 2 {
+        in_file.reverse();
+    }
+    let Some(given) = given else {
+        return Err(Error::tensor(name, format!("shape {in_file:?}"), "no tensor of that name"));
+    };
+    if given.shape()[..] != in_file[..] {
+        return Err(Error::tensor(name, format!("shape {in_file:?}"), format!("shape {:?}", &given.shape()[..])));
+    }
+    if !given.dtype().is_float() {
+        return Err(Error::tensor(name, "floating-point numbers", format!("{:?}", given.dtype())));
+    }
+    Ok(turned(given.convert::<f32>()))
+}
+
+/// A matrix transposed, anything else as it is: between Burn's `[inputs, outputs]` and PyTorch's `[outputs, inputs]`.
+fn turned(data: TensorData) -> TensorData {
+    match (&data.shape()[..], data.as_slice::<f32>()) {
+        (&[rows, columns], Ok(values)) => TensorData::new(transpose(values, rows, columns), [columns, rows]),
+        _ => data,
+    }
+}

@@ -1,0 +1,352 @@
+//! One stage of a CNN: convolutions of equal width, plain or in residual blocks, then pooling and dropout. Its configuration, its plan
+//! for an input of known shape, and its module.
+
+use burn::{module::Module, tensor::Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Activation, Error, Normalisation, Padding, Pass, PoolConfig,
+    builder::Builder,
+    layers::{Conv2d, ConvSpec, Dropout, Norm, Subsample},
+    mlp::{check_dropout, within},
+    named::named,
+    summary::{Summary, product},
+};
+
+named! {
+    /// Whether the input of each pair of convolutions is added to its output (He 2016), and how where the shapes differ.
+    pub enum Residual("residual") {
+        /// Nothing is added: the stage is made of single convolutions.
+        #[default]
+        None = "none",
+        /// Through a 1x1 convolution with the stage's normalisation (He's option B).
+        Project = "project",
+        /// Every stride-th pixel, and zeros for the channels that are new (He's option A): no parameters.
+        Pad = "pad",
+    }
+}
+
+/// One stage of a CNN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StageConfig {
+    /// Channels of its output.
+    pub filters: usize,
+    /// Rows and columns of each kernel.
+    pub kernel: usize,
+    /// Stride of its first convolution; the others have 1.
+    pub stride: usize,
+    /// Zeros around the map before each convolution.
+    pub padding: Padding,
+    /// Groups into which the channels are split; must divide the channels before and after.
+    pub groups: usize,
+    /// After each convolution.
+    pub norm: Normalisation,
+    /// After each normalisation; in a residual block, the second time after the addition.
+    pub activation: Activation,
+    /// Whether pairs of convolutions are bridged.
+    pub residual: Residual,
+    /// How many convolutions, or residual blocks of two convolutions each.
+    pub repeat: usize,
+    /// At the end of the stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolConfig>,
+    /// Probability with which a value is dropped after pooling in training, in `[0, 1)`.
+    pub dropout: f64,
+}
+
+impl Default for StageConfig {
+    fn default() -> Self {
+        Self {
+            filters: 32,
+            kernel: 3,
+            stride: 1,
+            padding: Padding::Same,
+            groups: 1,
+            norm: Normalisation::None,
+            activation: Activation::Relu,
+            residual: Residual::None,
+            repeat: 1,
+            pool: None,
+            dropout: 0.0,
+        }
+    }
+}
+
+/// A stage for an input of known shape.
+#[derive(Debug)]
+pub(crate) struct StagePlan {
+    blocks: Vec<BlockPlan>,
+    norm: Normalisation,
+    activation: Activation,
+    pool: Option<PoolConfig>,
+    dropout: f64,
+    /// `[channels, height, width]` after the stage.
+    pub(crate) output: [usize; 3],
+}
+
+#[derive(Debug)]
+struct BlockPlan {
+    conv1: ConvSpec,
+    conv2: Option<ConvSpec>,
+    project: Option<ConvSpec>,
+    subsample: Option<Subsample>,
+}
+
+impl StageConfig {
+    /// Checks the stage behind a map of `input`, `[channels, height, width]`, and lists its layers. `index` counts from zero.
+    pub(crate) fn plan(&self, index: usize, input: [usize; 3], summary: &mut Summary) -> Result<StagePlan, Error> {
+        let place = format!("stage {}", index + 1);
+        self.check(&place)?;
+        let mut shape = input;
+        let mut blocks = Vec::new();
+        for repeat in 0..self.repeat {
+            let name = format!("stages.{index}.blocks.{repeat}");
+            let stride = if repeat == 0 { self.stride } else { 1 };
+            let (block, output) = self.plan_block(&place, &name, shape, stride, summary)?;
+            blocks.push(block);
+            shape = output;
+        }
+        if let Some(pool) = &self.pool {
+            let [channels, height, width] = shape;
+            let size = pool.output([height, width]).ok_or_else(|| {
+                let what = format!(
+                    "a {height}x{width} map cannot be pooled by {}; pool less in this stage or before it, or use larger images",
+                    pool.size
+                );
+                Error::config(&place, what)
+            })?;
+            shape = [channels, size[0], size[1]];
+            let kind = format!("{} pool {}x{}", pool.kind, pool.size, pool.size);
+            summary.push(format!("stages.{index}.pool"), kind, &shape, 0, 0)?;
+        }
+        let (norm, activation, dropout) = (self.norm, self.activation, self.dropout);
+        Ok(StagePlan { blocks, norm, activation, pool: self.pool, dropout, output: shape })
+    }
+
+    fn check(&self, place: &str) -> Result<(), Error> {
+        within(place, "filters", self.filters, 1..=1 << 20)?;
+        within(place, "kernel", self.kernel, 1..=1024)?;
+        within(place, "stride", self.stride, 1..=1024)?;
+        within(place, "groups", self.groups, 1..=1 << 20)?;
+        within(place, "repeat", self.repeat, 1..=1000)?;
+        match self.padding {
+            Padding::Each(n) => within(place, "padding", n, 0..=1024)?,
+            Padding::To(n) => within(place, "the size that padding makes", n, 1..=1 << 15)?,
+            Padding::Same | Padding::Valid => {}
+        }
+        if let Some(pool) = &self.pool {
+            within(place, "the size of pooling", pool.size, 1..=1024)?;
+            within(place, "the stride of pooling", pool.step(), 1..=1024)?;
+        }
+        if self.residual != Residual::None && self.padding != Padding::Same {
+            let what = format!(
+                "a residual stage needs padding `same`, not `{}`: both ways must end in one shape",
+                self.padding
+            );
+            return Err(Error::config(place, what));
+        }
+        check_dropout(place, self.dropout)
+    }
+
+    fn plan_block(
+        &self,
+        place: &str,
+        name: &str,
+        input: [usize; 3],
+        stride: usize,
+        summary: &mut Summary,
+    ) -> Result<(BlockPlan, [usize; 3]), Error> {
+        let (conv1, output) = self.plan_conv(place, input, stride)?;
+        self.list(&format!("{name}.conv1"), &format!("{name}.norm1"), &conv1, output, summary)?;
+        let mut block = BlockPlan { conv1, conv2: None, project: None, subsample: None };
+        if self.residual != Residual::None {
+            let (conv2, _) = self.plan_conv(place, output, 1)?;
+            self.list(&format!("{name}.conv2"), &format!("{name}.norm2"), &conv2, output, summary)?;
+            block.conv2 = Some(conv2);
+            self.plan_shortcut(place, name, input, output, stride, &mut block, summary)?;
+        }
+        Ok((block, output))
+    }
+
+    fn plan_conv(&self, place: &str, input: [usize; 3], stride: usize) -> Result<(ConvSpec, [usize; 3]), Error> {
+        let [inputs, height, width] = input;
+        for (what, channels) in [("channels before it", inputs), ("filters", self.filters)] {
+            if !channels.is_multiple_of(self.groups) {
+                let what = format!("{} groups don't divide {channels} {what}", self.groups);
+                return Err(Error::config(place, what));
+            }
+        }
+        let around = |size| {
+            self.padding.around(size, self.kernel).ok_or_else(|| {
+                let what = format!(
+                    "a {height}x{width} map is larger than padding `{}` makes it; resize the images",
+                    self.padding
+                );
+                Error::config(place, what)
+            })
+        };
+        let spec = ConvSpec {
+            inputs,
+            outputs: self.filters,
+            kernel: self.kernel,
+            stride,
+            padding: [around(height)?, around(width)?],
+            groups: self.groups,
+            // Batch normalisation would subtract a bias again.
+            bias: self.norm != Normalisation::Batch,
+        };
+        let size = spec.output([height, width]).ok_or_else(|| {
+            let k = self.kernel;
+            let what = format!("a {k}x{k} kernel doesn't fit a {height}x{width} map; use padding `same`, a smaller kernel or larger images");
+            Error::config(place, what)
+        })?;
+        Ok((spec, [self.filters, size[0], size[1]]))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "both ways of the block, where they start and where they must meet")]
+    fn plan_shortcut(
+        &self,
+        place: &str,
+        name: &str,
+        input: [usize; 3],
+        output: [usize; 3],
+        stride: usize,
+        block: &mut BlockPlan,
+        summary: &mut Summary,
+    ) -> Result<(), Error> {
+        if input == output && stride == 1 {
+            return Ok(());
+        }
+        if self.residual == Residual::Pad {
+            let Some(added) = output[0].checked_sub(input[0]) else {
+                let what = format!("{} channels cannot be padded to {}; use residual `project`", input[0], output[0]);
+                return Err(Error::config(place, what));
+            };
+            block.subsample = Some(Subsample { stride, before: added / 2, after: added - added / 2 });
+            return Ok(());
+        }
+        let bias = self.norm != Normalisation::Batch;
+        let (inputs, outputs) = (input[0], output[0]);
+        let spec = ConvSpec { inputs, outputs, kernel: 1, stride, padding: [(0, 0); 2], groups: 1, bias };
+        self.list(&format!("{name}.shortcut.conv"), &format!("{name}.shortcut.norm"), &spec, output, summary)?;
+        block.project = Some(spec);
+        Ok(())
+    }
+
+    /// Lists a convolution and its normalisation.
+    fn list(
+        &self,
+        conv: &str,
+        norm: &str,
+        spec: &ConvSpec,
+        output: [usize; 3],
+        summary: &mut Summary,
+    ) -> Result<(), Error> {
+        let weights = product(&[spec.fan_in(), spec.outputs]);
+        let biases = if spec.bias { spec.outputs as u64 } else { 0 };
+        let products = weights.saturating_mul(product(&output[1..]));
+        let kind = format!("conv {0}x{0}", spec.kernel);
+        summary.push(conv.to_owned(), kind, &output, weights.saturating_add(biases), products)?;
+        if self.norm != Normalisation::None {
+            summary.push(norm.to_owned(), format!("{} norm", self.norm), &output, 2 * output[0] as u64, 0)?;
+        }
+        Ok(())
+    }
+}
+
+impl StagePlan {
+    pub(crate) fn init(&self, builder: &mut Builder<'_>) -> Stage {
+        Stage {
+            blocks: self.blocks.iter().map(|block| block.init(self, builder)).collect(),
+            dropout: Dropout::init(self.dropout, builder),
+            pool: self.pool,
+        }
+    }
+}
+
+impl BlockPlan {
+    fn init(&self, stage: &StagePlan, builder: &mut Builder<'_>) -> Block {
+        let norm = |spec: &ConvSpec, builder: &mut Builder<'_>| Norm::init(stage.norm, spec.outputs, builder);
+        Block {
+            conv1: Conv2d::init(&self.conv1, builder),
+            norm1: norm(&self.conv1, builder),
+            conv2: self.conv2.as_ref().map(|spec| Conv2d::init(spec, builder)),
+            norm2: self.conv2.as_ref().and_then(|spec| norm(spec, builder)),
+            shortcut: self
+                .project
+                .as_ref()
+                .map(|spec| Project { conv: Conv2d::init(spec, builder), norm: norm(spec, builder) }),
+            subsample: self.subsample,
+            activation: stage.activation,
+        }
+    }
+}
+
+/// A stage.
+#[derive(Module, Debug)]
+pub(crate) struct Stage {
+    blocks: Vec<Block>,
+    dropout: Option<Dropout>,
+    #[module(skip)]
+    pool: Option<PoolConfig>,
+}
+
+impl Stage {
+    /// `[batch, channels, height, width]` to the plan's output.
+    pub(crate) fn forward(&self, x: Tensor<4>, pass: Pass) -> Tensor<4> {
+        let mut x = self.blocks.iter().fold(x, |x, block| block.forward(x, pass));
+        if let Some(pool) = &self.pool {
+            x = pool.forward(x);
+        }
+        match &self.dropout {
+            Some(dropout) => dropout.forward(x, pass),
+            None => x,
+        }
+    }
+}
+
+/// One convolution, or two with a bridge over them.
+#[derive(Module, Debug)]
+struct Block {
+    conv1: Conv2d,
+    norm1: Option<Norm>,
+    conv2: Option<Conv2d>,
+    norm2: Option<Norm>,
+    shortcut: Option<Project>,
+    #[module(skip)]
+    subsample: Option<Subsample>,
+    #[module(skip)]
+    activation: Activation,
+}
+
+/// A 1x1 convolution that gives a bridge its shape.
+#[derive(Module, Debug)]
+struct Project {
+    conv: Conv2d,
+    norm: Option<Norm>,
+}
+
+impl Block {
+    fn forward(&self, x: Tensor<4>, pass: Pass) -> Tensor<4> {
+        let Some(conv2) = &self.conv2 else {
+            return self.activation.forward(convolve(x, &self.conv1, &self.norm1, pass));
+        };
+        let y = self.activation.forward(convolve(x.clone(), &self.conv1, &self.norm1, pass));
+        let y = convolve(y, conv2, &self.norm2, pass);
+        let bridge = match (&self.shortcut, &self.subsample) {
+            (Some(project), _) => convolve(x, &project.conv, &project.norm, pass),
+            (None, Some(subsample)) => subsample.forward(x),
+            (None, None) => x,
+        };
+        self.activation.forward(y + bridge)
+    }
+}
+
+fn convolve(x: Tensor<4>, conv: &Conv2d, norm: &Option<Norm>, pass: Pass) -> Tensor<4> {
+    let x = conv.forward(x);
+    match norm {
+        Some(norm) => norm.forward(x, pass),
+        None => x,
+    }
+}
