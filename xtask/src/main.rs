@@ -1,1 +1,44 @@
-fn main(){}
+//! The project's chores: `cargo xtask check | tidy | golden | bench`. Owns the command line; every chore has a file of its own.
+//! Depends on no crate of ours, so that it builds in seconds and can judge them all.
+
+use std::process::ExitCode;
+
+mod bench;
+mod check;
+mod golden;
+mod tidy;
+mod workspace;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  check            all that a change must pass: format, tidy, lints, tests, docs; cheapest first, each timed
+  tidy             house rules that no compiler knows: arrows between crates, file headers and lengths, names, features
+  golden           reruns the scripts that made the golden numbers and compares; needs a Python with torch (PYTHON=...)
+  bench [--json] [--quick]
+                   images/s of training and inference against the same networks in plain Burn, and what loading costs";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["check"] => check::run(),
+        ["tidy"] => tidy::run(),
+        ["golden"] => golden::run(),
+        ["bench", options @ ..] => bench::run(options),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

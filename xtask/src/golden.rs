@@ -1,0 +1,135 @@
+//! Reruns the scripts that made the golden numbers and compares what they make now with what is in the tree.
+//!
+//! A script is a `.py` file in a folder named `golden`. It writes beside itself, or prints one file, which then bears the script's
+//! name and the ending `.json`. It runs on a copy, so that the tree stays as it is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::workspace::{self, File};
+
+/// Golden numbers are of single precision, and another processor sums in another order.
+const TOLERANCE: f64 = 1e-4;
+
+/// Every script; an error if one fails or makes other numbers.
+pub(crate) fn run() -> Result<()> {
+    let python = python()?;
+    let root = workspace::root();
+    let scripts = workspace::files(&root.join("crates"), &[".py"])?;
+    let mut broken = Vec::new();
+    for script in scripts.iter().filter(|script| script.path.contains("/golden/")) {
+        let found = compare(&python, &root.join("crates").join(&script.path))?;
+        eprintln!("{}: {}", script.path, if found.is_empty() { "the same".to_owned() } else { found.join("; ") });
+        broken.extend(found);
+    }
+    match broken.len() {
+        0 => Ok(()),
+        count => bail!("{count} golden file(s) differ"),
+    }
+}
+
+fn python() -> Result<String> {
+    let named = std::env::var("PYTHON").ok();
+    let candidates = named.map_or_else(|| vec!["python3".to_owned(), "python".to_owned()], |named| vec![named]);
+    for candidate in &candidates {
+        let asked = Command::new(candidate).args(["-c", "import numpy, sklearn, torch"]).output();
+        if asked.is_ok_and(|answer| answer.status.success()) {
+            return Ok(candidate.clone());
+        }
+    }
+    bail!(
+        "no Python with torch, numpy and scikit-learn ({} tried); `python3 -m venv golden-env && golden-env/bin/pip install torch numpy \
+         scikit-learn safetensors`, then `PYTHON=golden-env/bin/python cargo xtask golden`",
+        candidates.join(", ")
+    )
+}
+
+fn compare(python: &str, script: &Path) -> Result<Vec<String>> {
+    let home = script.parent().context("a script is in a folder")?;
+    let scratch = Scratch::copy_of(home)?;
+    let name = script.file_name().context("a script has a name")?;
+    let printed = workspace::output(Command::new(python).arg(scratch.0.join(name)).current_dir(&scratch.0))?;
+    if serde_json::from_str::<Value>(&printed).is_ok() {
+        std::fs::write(scratch.0.join(name).with_extension("json"), printed)?;
+    }
+    let mut broken = Vec::new();
+    for File { path, text } in workspace::files(home, &[".json", ".csv"])? {
+        let made = std::fs::read_to_string(scratch.0.join(&path)).unwrap_or_default();
+        if let Some(difference) = difference(&text, &made) {
+            broken.push(format!("{path}: {difference}"));
+        }
+    }
+    Ok(broken)
+}
+
+/// Where two texts differ by more than rounding; JSON is compared by value, the versions that made it aside.
+fn difference(kept: &str, made: &str) -> Option<String> {
+    match (serde_json::from_str::<Value>(kept), serde_json::from_str::<Value>(made)) {
+        (Ok(kept), Ok(made)) => unequal(&kept, &made, "$"),
+        _ => (kept != made).then(|| "differs".to_owned()),
+    }
+}
+
+fn unequal(kept: &Value, made: &Value, at: &str) -> Option<String> {
+    match (kept, made) {
+        (Value::Number(kept), Value::Number(made)) => {
+            let (kept, made) = (kept.as_f64()?, made.as_f64()?);
+            let bound = TOLERANCE * kept.abs().max(1.0);
+            ((kept - made).abs() > bound).then(|| format!("{at}: kept {kept}, made {made}"))
+        }
+        (Value::Array(kept), Value::Array(made)) if kept.len() == made.len() => {
+            kept.iter().zip(made).enumerate().find_map(|(i, (kept, made))| unequal(kept, made, &format!("{at}[{i}]")))
+        }
+        (Value::Object(kept), Value::Object(made)) if kept.keys().eq(made.keys()) => kept
+            .iter()
+            .filter(|(key, _)| *key != "made_with")
+            .find_map(|(key, value)| unequal(value, &made[key], &format!("{at}.{key}"))),
+        _ => (kept != made).then(|| format!("{at}: differs in kind or length")),
+    }
+}
+
+/// A copy of a folder of golden files that goes when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn copy_of(home: &Path) -> Result<Self> {
+        let place = home.to_string_lossy().replace(['/', '\\', ':'], "-");
+        let scratch = Self(std::env::temp_dir().join(format!("striate-golden-{}{place}", std::process::id())));
+        std::fs::create_dir_all(&scratch.0)?;
+        for entry in std::fs::read_dir(home)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() && entry.path().extension().is_some_and(|ending| ending == "py") {
+                std::fs::copy(entry.path(), scratch.0.join(entry.file_name()))?;
+            }
+        }
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Best effort: a scratch folder left behind harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_no_difference_but_a_number_is() {
+        assert_eq!(difference(r#"{"a": [1.0, 100.0]}"#, r#"{"a": [1.00005, 100.001]}"#), None);
+        assert_eq!(
+            difference(r#"{"a": [1.0, 2.0]}"#, r#"{"a": [1.0, 2.1]}"#),
+            Some("$.a[1]: kept 2, made 2.1".to_owned())
+        );
+        assert!(difference(r#"{"a": [1.0]}"#, r#"{"a": [1.0, 1.0]}"#).is_some());
+        assert!(difference(r#"{"a": 1}"#, r#"{"b": 1}"#).is_some());
+        assert_eq!(difference(r#"{"made_with": 1}"#, r#"{"made_with": 2}"#), None);
+        assert!(difference("x,y\n1,2\n", "x,y\n1,3\n").is_some());
+    }
+}

@@ -1,0 +1,163 @@
+//! Rules for every `.rs` file: it opens with what it owns, stays readable in one go, has an honest name, and a library names no
+//! backend, prints nothing, exits nowhere and touches no network.
+
+use crate::workspace::File;
+
+const LINES: usize = 400;
+
+/// Files that may be longer, and why.
+const LONG: [(&str, &str); 0] = [];
+
+/// Names that say nothing about what a file owns.
+const EMPTY_NAMES: [&str; 10] =
+    ["util", "utils", "helper", "helpers", "common", "manager", "managers", "misc", "stuff", "shared"];
+
+/// What names a backend. Code outside `device` and `kernels` takes a `Device` and never makes one.
+const BACKENDS: [&str; 10] = [
+    "Device::flex(",
+    "Device::ndarray(",
+    "Device::wgpu",
+    "Device::vulkan(",
+    "Device::metal(",
+    "Device::cuda(",
+    "Device::rocm(",
+    "Device::cpu(",
+    "Device::libtorch",
+    "burn::backend::",
+];
+
+/// What makes Burn choose a device by itself, which panics on a machine without the hardware.
+const DEFAULT_DEVICES: [&str; 3] = ["Device::default()", "&Default::default()", "ModuleOptimizer"];
+
+/// What only a binary may do.
+const BINARY_ONLY: [&str; 7] =
+    ["println!(", "eprintln!(", "print!(", "eprint!(", "process::exit(", "ureq::", "device::select("];
+
+/// What breaks them.
+pub(crate) fn broken(files: &[File]) -> Vec<String> {
+    let sources: Vec<&File> = files.iter().filter(|file| file.path.ends_with(".rs")).collect();
+    let mut broken: Vec<String> = sources.iter().flat_map(|file| shape(file)).collect();
+    for file in sources.iter().filter(|file| file.path.starts_with("crates/") && is_shipped(&file.path)) {
+        broken.extend(words(file));
+    }
+    for (path, _) in LONG {
+        if !sources.iter().any(|file| file.path == path && file.text.lines().count() > LINES) {
+            broken.push(format!("{path}: on tidy's list of long files, but isn't long any more"));
+        }
+    }
+    broken
+}
+
+fn shape(file: &File) -> Vec<String> {
+    let (path, text) = (&file.path, &file.text);
+    let mut broken = Vec::new();
+    if !text.starts_with("//!") {
+        broken.push(format!("{path}:1: open with `//!`: what the file owns, and what it leaves to others"));
+    }
+    let length = text.lines().count();
+    if length > LINES && !LONG.iter().any(|(long, _)| long == path) {
+        broken
+            .push(format!("{path}: {length} lines; split it, or list it in xtask/src/tidy/sources.rs with the reason"));
+    }
+    let parts = path.trim_end_matches(".rs").split('/');
+    for part in parts.filter(|part| EMPTY_NAMES.contains(part)) {
+        broken.push(format!("{path}: `{part}` says nothing; name it after the noun that it owns"));
+    }
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("fn test_")) {
+        broken.push(format!("{path}:{}: a test's name is a claim, without test_: {}", at + 1, line.trim()));
+    }
+    broken
+}
+
+/// Tests and examples may do what they like; build scripts print for cargo.
+fn is_shipped(path: &str) -> bool {
+    path.contains("/src/")
+}
+
+fn words(file: &File) -> Vec<String> {
+    let path = file.path.as_str();
+    let names_backends = ["crates/device/", "crates/kernels/"].iter().any(|home| path.starts_with(home));
+    // By convention a package's binary is src/main.rs and what lies beside it in src/cli.
+    let binary = path.ends_with("/src/main.rs") || path.contains("/src/cli/") || path.ends_with("/src/cli.rs");
+    let mut broken = Vec::new();
+    for (at, line) in code(&file.text) {
+        let mut report = |word: &str, why: &str| broken.push(format!("{path}:{at}: `{word}`: {why}"));
+        if let Some(word) = BACKENDS.iter().find(|word| line.contains(**word)).filter(|_| !names_backends) {
+            report(word, "only crates/device and crates/kernels name a backend; take a Device");
+        }
+        if let Some(word) = DEFAULT_DEVICES.iter().find(|word| line.contains(**word)) {
+            report(word, "lets Burn choose a device by compiled features; pass the selected one");
+        }
+        if let Some(word) = BINARY_ONLY.iter().find(|word| has_word(line, word)).filter(|_| !binary) {
+            report(word, "libraries don't print, exit, pick a device or touch the network; return it to the binary");
+        }
+    }
+    broken
+}
+
+/// Whether `word` stands in `line` and isn't the end of a longer name: `println!(` also contains `print` letters of others.
+fn has_word(line: &str, word: &str) -> bool {
+    let begins = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    line.match_indices(word).any(|(at, _)| begins(at))
+}
+
+/// Numbered lines that run in the product: comments are left out, and so is everything from the tests at the end of a file on.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
+    let shipped = lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+    shipped.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(path: &str, text: &str) -> Vec<String> {
+        broken(&[File { path: path.to_owned(), text: text.to_owned() }])
+    }
+
+    #[test]
+    fn a_file_opens_with_what_it_owns() {
+        assert!(rules("crates/a/src/x.rs", "//! Owns x.\n").is_empty());
+        assert_eq!(rules("crates/a/src/x.rs", "use std::fs;\n").len(), 1);
+    }
+
+    #[test]
+    fn a_long_file_needs_a_reason() {
+        let text = |lines: usize| format!("//! x\n{}", "// line\n".repeat(lines - 1));
+        assert!(rules("crates/a/src/x.rs", &text(400)).is_empty());
+        assert_eq!(rules("crates/a/src/x.rs", &text(401)).len(), 1);
+    }
+
+    #[test]
+    fn empty_names_are_refused_for_files_and_folders() {
+        for path in ["crates/a/src/utils.rs", "crates/a/src/helpers/x.rs", "crates/a/tests/common/mod.rs"] {
+            assert_eq!(rules(path, "//! x\n").len(), 1, "{path}");
+        }
+    }
+
+    #[test]
+    fn libraries_name_no_backend_and_print_nothing() {
+        for line in
+            ["let d = Device::flex();", "println!(\"x\");", "let d = Device::default();", "std::process::exit(1);"]
+        {
+            let text = format!("//! x\n{line}\n");
+            assert_eq!(rules("crates/models/src/x.rs", &text).len(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn tests_comments_and_binaries_may() {
+        assert!(
+            rules("crates/models/src/x.rs", "//! x\n// println!(\n#[cfg(test)]\nmod t { Device::flex() }\n").is_empty()
+        );
+        assert!(rules("crates/models/tests/x.rs", "//! x\nDevice::flex()\n").is_empty());
+        assert!(rules("crates/infer/src/main.rs", "//! x\nprintln!();\n").is_empty());
+        assert!(rules("crates/device/src/x.rs", "//! x\nDevice::flex()\n").is_empty());
+    }
+
+    #[test]
+    fn a_claim_has_no_prefix() {
+        assert_eq!(rules("crates/a/tests/x.rs", "//! x\n    fn test_it() {}\n").len(), 1);
+    }
+}
