@@ -156,7 +156,7 @@ impl Task {
 
     /// Names of the scalar metrics, in the order of [`Metrics::values`], whether or not they are defined for some data.
     pub fn metric_names(&self) -> Vec<&'static str> {
-        self.training_metrics().names()
+        self.metrics().names()
     }
 
     /// By which metric the best epoch is chosen, and whether higher is better. Ties are broken by the loss: see

@@ -147,5 +147,8 @@ fn wilson(right: u64, samples: u64) -> Option<[f64; 2]> {
     let scale = 1.0 + Z * Z / n;
     let centre = (p + Z * Z / (2.0 * n)) / scale;
     let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt() / scale;
-    Some([(centre - half).max(0.0), (centre + half).min(1.0)])
+    // At the ends the interval is exact, but its sum of roots may round beyond or short of them.
+    let low = if right == 0 { 0.0 } else { (centre - half).max(0.0) };
+    let high = if right == samples { 1.0 } else { (centre + half).min(1.0) };
+    Some([low, high])
 }
