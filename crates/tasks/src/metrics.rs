@@ -126,7 +126,15 @@ impl Metrics {
         }
     }
 
-    /// Every scalar that is defined, in a stable order.
+    /// Every scalar that is defined, in a stable order:
+    ///
+    /// - classification: `loss`, `accuracy`, `top5` (with more than 5 classes), `macro_precision`, `macro_recall` (also known as
+    ///   balanced accuracy), `macro_f1`, `auroc` (the mean over the classes, each against the rest);
+    /// - multi-label, at a probability of a half: `loss`, `exact_match`, `map` (mean average precision), `micro_f1`,
+    ///   `macro_precision`, `macro_recall`, `macro_f1`, `auroc`;
+    /// - regression, the mean over the targets, each in its own units: `loss` (standardised), `mae`, `rmse`, `r2`.
+    ///
+    /// A macro mean is over the classes for which the number is defined, as scikit-learn's with `zero_division=nan`.
     pub fn values(&self) -> Vec<(&'static str, f64)> {
         self.names().into_iter().filter_map(|name| Some((name, self.get(name)?))).collect()
     }
@@ -150,6 +158,11 @@ impl Metrics {
     /// Everything, for `metrics.json` and for people.
     pub fn report(&self) -> Report {
         report::report(self)
+    }
+
+    /// The classes, labels or targets one by one, as text: see [`Report::table`].
+    pub fn table(&self, rows: usize) -> String {
+        self.report().table(rows)
     }
 }
 

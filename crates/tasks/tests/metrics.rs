@@ -223,10 +223,12 @@ fn the_table_is_aligned_and_shows_the_worst_of_many() {
     let classes = BatchTargets::Classes(vec![0, 1, 2, 3]);
     let mut outputs = vec![-1.0; 16];
     (0..4).for_each(|row| outputs[row * 4 + if row == 2 { 3 } else { row }] = 1.0);
-    let report = measured(&classification(4), &outputs, &classes).report();
-    let whole = report.table(4);
-    assert_eq!(whole.lines().count(), 5, "{whole}");
-    let widths: Vec<usize> = whole.lines().map(str::len).collect();
+    let metrics = measured(&classification(4), &outputs, &classes);
+    let (report, whole) = (metrics.report(), metrics.table(4));
+    assert_eq!(report.confusions(9), [(2, 3, 1)]);
+    assert_eq!(whole.lines().last(), Some("most confused: n2 as n3 (1)"));
+    assert_eq!(whole.lines().count(), 6, "{whole}");
+    let widths: Vec<usize> = whole.lines().take(5).map(str::len).collect();
     assert!(widths.iter().all(|&width| width == widths[0]), "{whole}");
     let worst = report.table(1);
     assert!(worst.contains("n2") && worst.contains("3 more") && !worst.contains("n0"), "{worst}");

@@ -4,7 +4,8 @@ use super::Report;
 
 impl Report {
     /// The classes, labels or targets as aligned lines, at most `rows` of them: all in their order, or the worst (by F1, for
-    /// targets by R2) where there are more, with a line that says so. Undefined numbers show as `-`.
+    /// targets by R2) where there are more, with a line that says so; then the pairs of classes most often confused. Undefined
+    /// numbers show as `-`.
     pub fn table(&self, rows: usize) -> String {
         let mut lines = vec![self.heading()];
         let entries = self.entries();
@@ -18,7 +19,28 @@ impl Report {
         if entries.len() > rows {
             text += &format!("and {} more, all of them better\n", entries.len() - rows);
         }
+        let confused: Vec<String> = self
+            .confusions(3)
+            .into_iter()
+            .map(|(truth, predicted, count)| format!("{} as {} ({count})", self.names[truth], self.names[predicted]))
+            .collect();
+        if !confused.is_empty() {
+            text += &format!("most confused: {}\n", confused.join(", "));
+        }
         text
+    }
+
+    /// The pairs of classes most often confused, at most `count`, as (true class, predicted class, how often); equals in the order
+    /// of the classes. Empty without a confusion matrix.
+    pub fn confusions(&self, count: usize) -> Vec<(usize, usize, u64)> {
+        let cells =
+            self.confusion.iter().flatten().enumerate().flat_map(|(truth, row)| {
+                row.iter().enumerate().map(move |(predicted, &count)| (truth, predicted, count))
+            });
+        let mut pairs: Vec<_> = cells.filter(|&(truth, predicted, count)| truth != predicted && count > 0).collect();
+        pairs.sort_by_key(|&(.., count)| std::cmp::Reverse(count));
+        pairs.truncate(count);
+        pairs
     }
 
     fn heading(&self) -> Vec<String> {
