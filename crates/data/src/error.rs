@@ -14,6 +14,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The operating system refused a file that should be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A file's bytes are not what its format asks for.
     #[error("`{}` {place}: expected {expected}, found {found}", path.display())]
     Malformed {
@@ -52,6 +60,11 @@ impl Error {
         Self::Io { path: path.to_owned(), source }
     }
 
+    /// An [`Error::Write`] for `path`.
+    pub fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
+
     /// An [`Error::Malformed`] for `path`.
     pub fn malformed(path: &Path, place: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
         Self::Malformed {
@@ -76,4 +89,18 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Option { .. })
     }
+}
+
+/// The candidate that `name` was probably meant to be: the same but for case, surrounding space or punctuation, else the one most
+/// like it, if any is.
+pub(crate) fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    let wanted = plain(name);
+    let score = |candidate: &str| {
+        let candidate = plain(candidate);
+        if candidate == wanted && !wanted.is_empty() { 2.0 } else { strsim::jaro_winkler(&candidate, &wanted) }
+    };
+    let scored = candidates.into_iter().map(|candidate| (score(candidate), candidate));
+    let best = scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.map(|(_, candidate)| candidate)
 }

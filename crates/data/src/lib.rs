@@ -19,4 +19,4 @@ pub use error::Error;
 pub use input::{Column, ColumnKind, Filter, Fit, ImageSpec, InputSpec, Scale, TableSpec, TargetColumn};
 pub use loader::{Epoch, Loader};
 pub use open::{Like, OpenOptions, Outputs, TaskKind};
-pub use split::Split;
+pub use split::{Part, Split};

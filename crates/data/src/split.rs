@@ -1,7 +1,21 @@
-//! Which samples train, which validate and which test: cutting missing splits by the seed, stratified.
+//! Which samples train, which validate and which test: follows a split file or the parts that the data set gives, and cuts what is
+//! missing by the seed, stratified. Everything that reads data goes through [`assign`].
 
-use crate::Targets;
-use crate::random::{Purpose, Random};
+mod file;
+mod strata;
+
+use std::path::Path;
+
+use crate::error::near;
+use crate::{Error, OpenOptions, Sources, Targets};
+
+pub use file::write_csv;
+pub use strata::cut;
+
+/// The part of unassigned samples that is kept for testing.
+const TEST: f64 = 0.2;
+/// The part of what then remains that validates.
+const VAL: f64 = 0.1;
 
 /// Indices into a [`Dataset`](crate::Dataset), ascending within each split; no sample is in two of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,72 +28,165 @@ pub struct Split {
     pub test: Vec<u32>,
 }
 
-/// Cuts `fraction` of `indices` off, stratified by class where the targets are classes, by quintile where they are a single number:
-/// returns (kept, cut), both ascending. A pure function of its arguments.
-pub fn cut(indices: &[u32], targets: &Targets, fraction: f64, seed: u64) -> (Vec<u32>, Vec<u32>) {
-    let mut groups: std::collections::BTreeMap<u32, Vec<u32>> = Default::default();
-    let quintiles = quintiles(indices, targets);
-    for &index in indices {
-        let group = match targets {
-            Targets::Classes { values, .. } => values[index as usize],
-            Targets::Values { names, values } if names.len() == 1 => {
-                quintiles.iter().filter(|&&bound| values[index as usize] > bound).count() as u32
-            }
-            _ => 0,
-        };
-        groups.entry(group).or_default().push(index);
-    }
-    let (mut kept, mut cut) = (Vec::new(), Vec::new());
-    // Rounding each group alone would let the total drift; carrying the remainder keeps it at `fraction` overall.
-    let mut due = 0.0;
-    for (group, mut members) in groups {
-        Random::new(seed, Purpose::Split, group, indices.len() as u32).shuffle(&mut members);
-        due += members.len() as f64 * fraction;
-        let take = (due.round() as usize).min(members.len());
-        due -= take as f64;
-        cut.extend_from_slice(&members[..take]);
-        kept.extend_from_slice(&members[take..]);
-    }
-    kept.sort_unstable();
-    cut.sort_unstable();
-    (kept, cut)
+/// What a data set itself says about a sample, by a folder, a file name or a column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// For training.
+    Train,
+    /// For validation.
+    Val,
+    /// For testing.
+    Test,
+    /// Nothing is said: the seed decides.
+    #[default]
+    Unassigned,
 }
 
-fn quintiles(indices: &[u32], targets: &Targets) -> Vec<f32> {
-    let Targets::Values { names, values } = targets else { return Vec::new() };
-    if names.len() != 1 || indices.is_empty() {
-        return Vec::new();
+impl Part {
+    /// The part that people call `name`, in any case: train, training; val, valid, validation, eval, evaluation; test, testing.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "val" | "valid" | "validation" | "eval" | "evaluation" => Some(Self::Val),
+            "test" | "testing" => Some(Self::Test),
+            _ => None,
+        }
     }
-    let mut sorted: Vec<f32> = indices.iter().map(|&index| values[index as usize]).collect();
-    sorted.sort_unstable_by(f32::total_cmp);
-    (1..5).map(|fifth| sorted[(sorted.len() * fifth / 5).min(sorted.len() - 1)]).collect()
+}
+
+impl Split {
+    fn of(parts: &[Part]) -> Self {
+        let pick = |part| (0..parts.len() as u32).filter(|&index| parts[index as usize] == part).collect();
+        Self { train: pick(Part::Train), val: pick(Part::Val), test: pick(Part::Test) }
+    }
+
+    /// Samples in all three splits; fewer than the data set has where `--limit` left some out.
+    pub fn len(&self) -> usize {
+        self.train.len() + self.val.len() + self.test.len()
+    }
+
+    /// Whether no sample is in any split.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Decides for every sample where it belongs, and says in notes (a line each) what was decided.
+///
+/// `options.split` rules if it is there; else the parts in `given`, one for each sample. Parts that are missing are cut from the
+/// unassigned samples, or, where there are none, from the training samples: a fifth for testing, then a tenth of the rest for
+/// validation; each class keeps at least one sample for training. Where the data comes with training and validation samples only,
+/// no test split is cut: its results are 'chosen on'. Then `options.limit` keeps a stratified part of every split.
+/// A pure function of its arguments and the split file. `path` is the data set, for messages.
+///
+/// # Errors
+/// A split file that cannot be read, or that doesn't name every sample once; no samples at all, or none for training; one class
+/// only; a class that validates or tests without being trained; a limit too small for one training sample of each class. With
+/// `options.like`, when nothing is trained, only the file and an empty data set are at fault.
+pub fn assign(
+    given: &[Part],
+    targets: &Targets,
+    sources: &Sources,
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<(Split, Vec<String>), Error> {
+    let n = targets.len();
+    if n == 0 {
+        return Err(Error::unusable(path, "there are no samples", "give a data set that has some"));
+    }
+    let mut notes = Vec::new();
+    let mut split = match &options.split {
+        Some(file) => {
+            notes.push(format!("split: as `{}` says", file.display()));
+            Split::of(&file::read(file, sources, n)?)
+        }
+        None => complete(given, targets, options.seed, &mut notes),
+    };
+    check(&split, targets, path, options)?;
+    if let Some(limit) = options.limit.filter(|&limit| limit < split.len()) {
+        notes.push(format!(
+            "--limit keeps {limit} of {} samples, drawn by seed {}, stratified",
+            split.len(),
+            options.seed
+        ));
+        split = strata::limit(&split, targets, limit, options.seed)?;
+    }
+    if split.test.is_empty() && !split.val.is_empty() {
+        notes.push("there is no test split: results are chosen on the validation split and flatter the model".into());
+    }
+    if split.val.is_empty() && !split.train.is_empty() && options.like.is_none() {
+        notes.push("there are no samples for validation: nothing can choose the best epoch".into());
+    }
+    Ok((split, notes))
+}
+
+/// Cuts what the data set doesn't give.
+fn complete(given: &[Part], targets: &Targets, seed: u64, notes: &mut Vec<String>) -> Split {
+    let n = targets.len() as u32;
+    let part = |index: u32| given.get(index as usize).copied().unwrap_or_default();
+    let unassigned: Vec<u32> = (0..n).filter(|&index| part(index) == Part::Unassigned).collect();
+    let mut split = Split::of(&(0..n).map(part).collect::<Vec<_>>());
+    // Samples that the data set marks for training are only cut where there is nothing else to cut from.
+    let from_train = unassigned.is_empty();
+    let mut pool = if from_train { std::mem::take(&mut split.train) } else { unassigned };
+    // Who gives folders for training and validation has decided; a test split would take from what they chose to train on.
+    let test_missing = split.test.is_empty() && split.val.is_empty() || split.test.is_empty() && !from_train;
+    let mut cuts = Vec::new();
+    if test_missing && !pool.is_empty() {
+        (pool, split.test) = cut(&pool, targets, TEST, seed);
+        cuts.push("a fifth for testing");
+    }
+    if split.val.is_empty() && !pool.is_empty() {
+        (pool, split.val) = cut(&pool, targets, VAL, seed);
+        cuts.push(if cuts.is_empty() { "a tenth for validation" } else { "then a tenth of the rest for validation" });
+    }
+    if !cuts.is_empty() {
+        let from = if from_train && given.contains(&Part::Train) { "the training samples" } else { "the samples" };
+        let how = strata::describe(targets);
+        notes.push(format!("split: cut from {from} by seed {seed}, {how}: {}", cuts.join(", ")));
+    }
+    split.train.extend(pool);
+    split.train.sort_unstable();
+    split
+}
+
+fn check(split: &Split, targets: &Targets, path: &Path, options: &OpenOptions) -> Result<(), Error> {
+    if split.is_empty() {
+        let hint = "its column `split` should say train, val or test";
+        return Err(Error::unusable(options.split.as_deref().unwrap_or(path), "every sample is left out", hint));
+    }
+    if options.like.is_some() {
+        return Ok(());
+    }
+    if split.train.is_empty() {
+        let hint = "add samples for training, or use the data with `trainer eval`";
+        return Err(Error::unusable(path, "there are samples for validation or testing but none for training", hint));
+    }
+    let Targets::Classes { names, values } = targets else { return Ok(()) };
+    let mut trained = vec![false; names.len()];
+    split.train.iter().for_each(|&index| trained[values[index as usize] as usize] = true);
+    if let Some(&index) = split.val.iter().chain(&split.test).find(|&&index| !trained[values[index as usize] as usize])
+    {
+        let class = &names[values[index as usize] as usize];
+        let part = if split.val.binary_search(&index).is_ok() { "validation" } else { "test" };
+        let known = names.iter().zip(&trained).filter(|(_, trained)| **trained).map(|(name, _)| name.as_str());
+        let hint = match near(class, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "every class needs training samples".into(),
+        };
+        return Err(Error::unusable(
+            path,
+            format!("class `{class}` of the {part} split has no training samples"),
+            hint,
+        ));
+    }
+    let mut present = names.iter().zip(&trained).filter(|(_, trained)| **trained);
+    if let (Some((only, _)), None) = (present.next(), present.next()) {
+        let hint = "a classifier needs samples of at least two";
+        return Err(Error::unusable(path, format!("all samples are of one class, `{only}`"), hint));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn classes(n: u32, k: u32) -> Targets {
-        Targets::Classes { names: (0..k).map(|c| c.to_string()).collect(), values: (0..n).map(|i| i % k).collect() }
-    }
-
-    #[test]
-    fn a_cut_is_stratified_disjoint_and_complete() {
-        let indices: Vec<u32> = (0..100).collect();
-        let (kept, cut) = super::cut(&indices, &classes(100, 4), 0.2, 3);
-        assert_eq!((kept.len(), cut.len()), (80, 20));
-        for class in 0..4 {
-            assert_eq!(cut.iter().filter(|&&index| index % 4 == class).count(), 5);
-        }
-        let mut all = [kept, cut].concat();
-        all.sort_unstable();
-        assert_eq!(all, indices);
-    }
-
-    #[test]
-    fn another_seed_cuts_differently() {
-        let indices: Vec<u32> = (0..100).collect();
-        assert_eq!(cut(&indices, &classes(100, 4), 0.2, 3), cut(&indices, &classes(100, 4), 0.2, 3));
-        assert_ne!(cut(&indices, &classes(100, 4), 0.2, 3), cut(&indices, &classes(100, 4), 0.2, 4));
-    }
-}
+mod tests;

@@ -1,0 +1,86 @@
+//! The split file: a CSV with the columns `sample` and `split`, a row for each sample, written beside every run and taken back with
+//! `--split`. Samples that `--limit` left out are `unused`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::{Part, Split};
+use crate::error::near;
+use crate::{Dataset, Error, Sources};
+
+/// Writes the split of `dataset` to `path`, whole or not at all.
+///
+/// # Errors
+/// The file system's.
+pub fn write_csv(path: &Path, dataset: &Dataset) -> Result<(), Error> {
+    let mut words = vec!["unused"; dataset.len()];
+    let Split { train, val, test } = &dataset.split;
+    for (indices, word) in [(train, "train"), (val, "val"), (test, "test")] {
+        indices.iter().for_each(|&index| words[index as usize] = word);
+    }
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let fail = |error: csv::Error| Error::write(path, std::io::Error::other(error));
+    writer.write_record(["sample", "split"]).map_err(fail)?;
+    for (index, word) in words.into_iter().enumerate() {
+        writer.write_record([dataset.sources.name(index).as_str(), word]).map_err(fail)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| Error::write(path, std::io::Error::other(error.to_string())))?;
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".part");
+    std::fs::write(&aside, bytes)
+        .and_then(|()| std::fs::rename(&aside, path))
+        .map_err(|source| Error::write(path, source))
+}
+
+/// Reads which part each of the `n` samples of `sources` belongs to; [`Part::Unassigned`] stands for samples that are left out.
+pub(super) fn read(path: &Path, sources: &Sources, n: usize) -> Result<Vec<Part>, Error> {
+    let names: Vec<String> = (0..n).map(|index| sources.name(index)).collect();
+    let positions: HashMap<&str, usize> =
+        names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    // Excel puts a byte order mark in front.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+    let header = reader.headers().map_err(|error| bad_csv(path, &error))?.clone();
+    let column = |name: &str| {
+        let found = header.iter().position(|field| field.eq_ignore_ascii_case(name));
+        let all = || format!("`{}`", header.iter().collect::<Vec<_>>().join(","));
+        found.ok_or_else(|| Error::malformed(path, "header", format!("a column `{name}`, as in `sample,split`"), all()))
+    };
+    let (sample, split) = (column("sample")?, column("split")?);
+    let mut parts: Vec<Option<Part>> = vec![None; n];
+    for record in reader.records() {
+        let record = record.map_err(|error| bad_csv(path, &error))?;
+        let place = format!("line {}", record.position().map_or(0, csv::Position::line));
+        let (name, word) = (&record[sample], &record[split]);
+        let Some(&index) = positions.get(name) else {
+            let expected = match near(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("a sample of the data set, such as `{near}`"),
+                None => "a sample of the data set".into(),
+            };
+            return Err(Error::malformed(path, place, expected, format!("`{name}`")));
+        };
+        let part = match Part::parse(word) {
+            Some(part) => part,
+            None if word.eq_ignore_ascii_case("unused") => Part::Unassigned,
+            None => {
+                let expected = format!("train, val, test or unused for sample `{name}`");
+                return Err(Error::malformed(path, place, expected, format!("`{word}`")));
+            }
+        };
+        if parts[index].replace(part).is_some() {
+            return Err(Error::malformed(path, place, "every sample once", format!("`{name}` again")));
+        }
+    }
+    let missing = parts.iter().filter(|part| part.is_none()).count();
+    if let Some(first) = parts.iter().position(Option::is_none) {
+        let found = format!("none for `{}` ({missing} of {n} samples are missing)", names[first]);
+        return Err(Error::malformed(path, "rows", "one for every sample of the data set", found));
+    }
+    Ok(parts.into_iter().flatten().collect())
+}
+
+fn bad_csv(path: &Path, error: &csv::Error) -> Error {
+    let place = error.position().map_or_else(|| "text".into(), |position| format!("line {}", position.line()));
+    Error::malformed(path, place, "two fields in UTF-8", error)
+}
