@@ -4,15 +4,16 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::{Dataset, Error, Filter, Fit, Found, ImageSpec, InputSpec, Samples, Sources, Targets, split};
+use crate::pixels::Arrays;
+use crate::{Dataset, Error, Found, OpenOptions, Sources, Targets};
 
 const BYTES: &[u8] = include_bytes!("../../../datasets/digits/digits.csv.gz");
 
-/// The digits, split by `seed`: a fifth for testing, a tenth of the rest for validation.
+/// The digits, split by the seed unless the options say otherwise: a fifth for testing, a tenth of the rest for validation.
 ///
 /// # Errors
-/// None for the bytes that are embedded; the types don't know that.
-pub fn load(seed: u64) -> Result<Dataset, Error> {
+/// Only those of the options: a split file or a limit that doesn't fit, a model that reads something else.
+pub fn load(options: &OpenOptions) -> Result<Dataset, Error> {
     let path = Path::new("digits");
     let mut text = String::new();
     flate2::read::GzDecoder::new(BYTES).read_to_string(&mut text).map_err(|source| Error::io(path, source))?;
@@ -27,45 +28,38 @@ pub fn load(seed: u64) -> Result<Dataset, Error> {
         pixels.extend(image.iter().map(|&value| (u16::from(value.min(16)) * 255 / 16) as u8));
         values.push(u32::from(*label));
     }
-    let n = values.len();
-    let targets = Targets::Classes { names: (0..10).map(|digit| digit.to_string()).collect(), values };
-    let (rest, test) = split::cut(&(0..n as u32).collect::<Vec<_>>(), &targets, 0.2, seed);
-    let (train, val) = split::cut(&rest, &targets, 0.1, seed);
-    let (mean, std) = mean_std(&pixels, &train, 64);
-    Ok(Dataset {
+    Arrays {
         found: Found { format: "embedded digits".into(), ..Found::default() },
-        input: InputSpec::Image(ImageSpec {
-            channels: 1,
-            height: 8,
-            width: 8,
-            fit: Fit::default(),
-            filter: Filter::default(),
-            mean: vec![mean],
-            std: vec![std],
-        }),
-        samples: Samples::Pixels(pixels),
-        targets,
-        sources: Sources::Arrays(vec![("digits".into(), n)]),
-        split: split::Split { train, val, test },
-    })
-}
-
-fn mean_std(pixels: &[u8], indices: &[u32], len: usize) -> (f32, f32) {
-    let values = indices.iter().flat_map(|&index| &pixels[index as usize * len..][..len]).map(|&value| f64::from(value) / 255.0);
-    let n = (indices.len() * len) as f64;
-    let (sum, squares) = values.fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
-    let mean = sum / n;
-    (mean as f32, ((squares / n - mean * mean).max(0.0).sqrt() as f32).max(1e-6))
+        pixels,
+        shape: [1, 8, 8],
+        sources: Sources::Arrays(vec![("digits".into(), values.len())]),
+        targets: Targets::Classes { names: (0..10).map(|digit| digit.to_string()).collect(), values },
+        given: Vec::new(),
+    }
+    .into_dataset(options)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Samples;
 
     #[test]
     fn the_embedded_digits_are_whole() {
-        let digits = load(0).unwrap();
+        let digits = load(&OpenOptions::default()).unwrap();
         assert_eq!(digits.len(), 1797);
         assert_eq!((digits.split.train.len(), digits.split.val.len(), digits.split.test.len()), (1294, 144, 359));
+        assert_eq!(digits.input.shape(), [1, 8, 8]);
+    }
+
+    #[test]
+    fn the_digits_follow_size_channels_and_limit() {
+        let options =
+            OpenOptions { image_size: Some([12, 16]), channels: Some(3), limit: Some(100), ..OpenOptions::default() };
+        let digits = load(&options).unwrap();
+        assert_eq!((digits.input.shape(), digits.split.len()), ([3, 12, 16], 100));
+        let Samples::Pixels(pixels) = &digits.samples else { panic!("not in memory") };
+        assert_eq!(pixels.len(), 1797 * 3 * 12 * 16);
+        assert!(digits.found.notes.iter().any(|note| note.contains("become 12x16")), "{:?}", digits.found.notes);
     }
 }

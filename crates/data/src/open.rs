@@ -1,8 +1,13 @@
 //! From a path to a [`Dataset`](crate::Dataset): finds out which format stands there and hands over to its reader.
 
-use std::path::PathBuf;
+mod detect;
 
-use crate::{Filter, Fit, InputSpec};
+use std::path::{Path, PathBuf};
+
+use crate::error::near;
+use crate::{Dataset, Error, Filter, Fit, ImageSpec, InputSpec, Targets, cifar, digits, folder, idx, list};
+
+use detect::Format;
 
 /// What a user may say about data. `Default` is what `trainer train PATH` means without flags.
 #[derive(Clone, Debug, Default)]
@@ -70,4 +75,105 @@ pub enum Outputs {
     Labels(Vec<String>),
     /// Names of the predicted numbers.
     Values(Vec<String>),
+}
+
+/// Reads the data set at `path`: "digits" (or nothing) for the embedded ones, else a file or folder whose format is found out from
+/// names and contents.
+///
+/// # Errors
+/// Nothing that can be read stands there, or the format's own reader finds something amiss.
+pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset, Error> {
+    match detect::format(path)? {
+        Format::Digits => digits::load(options),
+        Format::Idx(pairs) => idx::load(path, &pairs, options),
+        Format::Cifar(files) => cifar::load(path, &files, options),
+        Format::Folder => folder::load(path, options),
+        Format::List => list::load(path, options),
+        Format::Table => Err(Error::unusable(path, "this looks like a table", "tables are not read yet")),
+    }
+}
+
+impl Like {
+    /// The model's recipe for images.
+    ///
+    /// # Errors
+    /// The model reads rows of a table.
+    pub(crate) fn image(&self, path: &Path) -> Result<&ImageSpec, Error> {
+        match &self.input {
+            InputSpec::Image(spec) => Ok(spec),
+            InputSpec::Table(_) => {
+                Err(Error::unusable(path, "these are images, but the model reads rows of a table", "give it a table"))
+            }
+        }
+    }
+
+    /// Puts the targets of a data set into the model's order of classes, labels or numbers.
+    ///
+    /// # Errors
+    /// Targets of another kind; a class or label that the model doesn't know, with the one that was probably meant; a number that
+    /// the model predicts and the data lacks.
+    pub fn align(&self, targets: Targets, path: &Path) -> Result<Targets, Error> {
+        match (targets, &self.outputs) {
+            (Targets::Classes { names, values }, Outputs::Classes(known)) => {
+                let mut used = vec![false; names.len()];
+                values.iter().for_each(|&value| used[value as usize] = true);
+                let places: Vec<Option<usize>> =
+                    names.iter().map(|name| known.iter().position(|known| known == name)).collect();
+                if let Some(stranger) = (0..names.len()).find(|&class| used[class] && places[class].is_none()) {
+                    return Err(unknown("class", &names[stranger], known, path));
+                }
+                let values = values.into_iter().map(|value| places[value as usize].unwrap_or(0) as u32).collect();
+                Ok(Targets::Classes { names: known.clone(), values })
+            }
+            (Targets::Labels { names, values }, Outputs::Labels(known)) => {
+                if let Some(stranger) = names.iter().find(|name| !known.contains(name)) {
+                    return Err(unknown("label", stranger, known, path));
+                }
+                // A label that no sample has is absent from lists such as `a;b`.
+                let values = columns(&names, &values, known, 0);
+                Ok(Targets::Labels { names: known.clone(), values })
+            }
+            (Targets::Values { names, values }, Outputs::Values(known)) => {
+                if let Some(missing) = known.iter().find(|known| !names.contains(known)) {
+                    let hint = format!("give it with --label; there are {}", names.join(", "));
+                    return Err(Error::unusable(
+                        path,
+                        format!("the model predicts `{missing}`, which is no target here"),
+                        hint,
+                    ));
+                }
+                let values = columns(&names, &values, known, 0.0);
+                Ok(Targets::Values { names: known.clone(), values })
+            }
+            (targets, outputs) => {
+                let found = match targets {
+                    Targets::Classes { .. } => "classes",
+                    Targets::Labels { .. } => "several labels a sample",
+                    Targets::Values { .. } => "numbers",
+                };
+                let expected = match outputs {
+                    Outputs::Classes(_) => "classes",
+                    Outputs::Labels(_) => "several labels a sample",
+                    Outputs::Values(_) => "numbers",
+                };
+                let what = format!("the targets are {found}, but the model predicts {expected}");
+                Err(Error::unusable(path, what, "choose other target columns with --label, or another model"))
+            }
+        }
+    }
+}
+
+fn unknown(kind: &str, name: &str, known: &[String], path: &Path) -> Error {
+    let hint = match near(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it knows {}", known.iter().take(10).cloned().collect::<Vec<_>>().join(", ")),
+    };
+    Error::unusable(path, format!("the model doesn't know the {kind} `{name}`"), hint)
+}
+
+/// The columns `known` of rows that have the columns `names`; `absent` where there is none.
+fn columns<T: Copy>(names: &[String], values: &[T], known: &[String], absent: T) -> Vec<T> {
+    let places: Vec<Option<usize>> = known.iter().map(|known| names.iter().position(|name| name == known)).collect();
+    let rows = values.chunks_exact(names.len().max(1));
+    rows.flat_map(|row| places.iter().map(|place| place.map_or(absent, |place| row[place]))).collect()
 }

@@ -132,7 +132,7 @@ fn unusable_splits_are_refused() {
     let given = [Part::Test; 5];
     let error = message(assign(&given, &targets, &sources(5), Path::new("set"), &options));
     assert!(error.contains("none for training"), "{error}");
-    let input = InputSpec::Table(crate::TableSpec { columns: vec![] });
+    let input = InputSpec::Table(crate::TableSpec::default());
     let like = Some(Like { input, outputs: Outputs::Classes(vec![]) });
     let (split, _) = assign(&given, &targets, &sources(5), Path::new("set"), &OpenOptions { like, ..options }).unwrap();
     assert_eq!(split.test.len(), 5);

@@ -1,0 +1,167 @@
+//! From the bytes of an image file to `[channels, height, width]` bytes as an [`ImageSpec`] asks: the one function that folders,
+//! streaming and inference share. Resampling itself is in `resize`; mean and standard deviation are applied by the model.
+//!
+//! Transparent pixels are laid over white, as browsers and viewers show them: what has transparency is mostly drawn for a white
+//! page. Gray is Rec. 709 luma; 16-bit samples are rounded to 8 bits. Of an animation the first frame counts. A photo's EXIF orientation is
+//! applied, as a viewer does.
+
+use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::path::Path;
+
+use ::image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage, metadata::Orientation};
+
+use crate::{Error, ImageSpec, resize};
+
+/// Images of more pixels are refused before memory is taken for them.
+pub const MAX_PIXELS: u64 = 100_000_000;
+/// Images of a longer side are refused: it is what JPEG can express.
+pub const MAX_SIDE: u32 = 65_535;
+/// The largest file that is read.
+const MAX_FILE: u64 = 1 << 30;
+const FORMATS: &str = "an image (png, jpeg, bmp, gif, webp, pnm or tiff)";
+/// Extensions of the formats that can be decoded, lower case; the content decides which one a file is.
+const EXTENSIONS: [&str; 15] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "pnm", "pbm", "pgm", "ppm", "pam", "tif", "tiff"];
+
+/// What the header of an image file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Rows of pixels, as a viewer shows them.
+    pub height: u32,
+    /// Columns of pixels, as a viewer shows them.
+    pub width: u32,
+    /// Whether the file holds a single channel of intensities (and perhaps transparency).
+    pub gray: bool,
+}
+
+/// Whether the name of `path` ends as image files do.
+pub fn has_image_name(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// Reads the header of the image file `path`.
+///
+/// # Errors
+/// A file that cannot be read, is no image, or declares an absurd size.
+pub fn probe(path: &Path) -> Result<Header, Error> {
+    let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
+    let (decoder, orientation) = decoder(BufReader::new(file), path)?;
+    let (width, height) = decoder.dimensions();
+    let turned = matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    );
+    let (height, width) = if turned { (width, height) } else { (height, width) };
+    Ok(Header { height, width, gray: !decoder.color_type().has_color() })
+}
+
+/// Decodes the image file `path` into `[channels, height, width]` bytes of `spec`.
+///
+/// # Errors
+/// As [`decode_bytes`]; a file that cannot be read.
+pub fn decode_file(path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
+    let size = std::fs::metadata(path).map_err(|source| Error::io(path, source))?.len();
+    if size > MAX_FILE {
+        return Err(Error::malformed(path, "file", format!("at most {MAX_FILE} bytes"), format!("{size}")));
+    }
+    decode_bytes(&std::fs::read(path).map_err(|source| Error::io(path, source))?, path, spec)
+}
+
+/// Decodes the bytes of an image file into `[channels, height, width]` bytes of `spec`; `path` names them in messages.
+///
+/// # Errors
+/// Bytes that are no image, are cut short, or declare an absurd size (refused before allocating); a recipe of absurd size.
+pub fn decode_bytes(bytes: &[u8], path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
+    check_spec(spec)?;
+    let (decoder, orientation) = decoder(Cursor::new(bytes), path)?;
+    if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(bytes) {
+        // The decoder would fill up what is missing with gray.
+        return Err(Error::malformed(path, format!("byte {}", bytes.len()), "more of a JPEG", "the end of the file"));
+    }
+    let mut image = DynamicImage::from_decoder(decoder)
+        .map_err(|error| Error::malformed(path, "pixels", "a whole image", error))?;
+    image.apply_orientation(orientation);
+    let size = [image.height() as usize, image.width() as usize];
+    Ok(resize::fit(&flatten(image, spec.channels), size, spec))
+}
+
+/// Refuses recipes that no image could follow: models come from files, too.
+pub(crate) fn check_spec(spec: &ImageSpec) -> Result<(), Error> {
+    if !matches!(spec.channels, 1 | 3) {
+        return Err(Error::option("channels", format!("{} is neither 1 (gray) nor 3 (RGB)", spec.channels)));
+    }
+    if spec.height == 0 || spec.width == 0 || spec.height > 16_384 || spec.width > 16_384 {
+        let what = format!("{}x{} is no size for images: each side must be 1 to 16384 pixels", spec.height, spec.width);
+        return Err(Error::option("--imgsz", what));
+    }
+    Ok(())
+}
+
+/// A decoder whose declared size is sane, and how the image is to be turned.
+fn decoder<'a>(bytes: impl BufRead + Seek + 'a, path: &Path) -> Result<(impl ImageDecoder + 'a, Orientation), Error> {
+    let bad = |error: ::image::ImageError| match error {
+        ::image::ImageError::Unsupported(error) => Error::malformed(path, "format", FORMATS, error),
+        error => Error::malformed(path, "header", FORMATS, error),
+    };
+    let mut reader = ImageReader::new(bytes).with_guessed_format().map_err(|source| Error::io(path, source))?;
+    if reader.format().is_none() {
+        return Err(Error::malformed(path, "first bytes", FORMATS, "something else, or nothing"));
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_PIXELS * 12);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(bad)?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(Error::malformed(path, "header", "at least one pixel", format!("{width}x{height}")));
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || width.max(height) > MAX_SIDE {
+        let expected = format!("at most {} megapixels, {MAX_SIDE} a side", MAX_PIXELS / 1_000_000);
+        return Err(Error::malformed(path, "header", expected, format!("a declared size of {width}x{height}")));
+    }
+    // Metadata that cannot be read is no reason to refuse the pixels.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((decoder, orientation))
+}
+
+/// `[height, width, channels]` bytes without transparency.
+fn flatten(image: DynamicImage, channels: usize) -> Vec<u8> {
+    let image = if image.color().has_alpha() { over_white(&image) } else { image };
+    if channels == 1 { image.into_luma8().into_raw() } else { image.into_rgb8().into_raw() }
+}
+
+fn over_white(image: &DynamicImage) -> DynamicImage {
+    let pixels = image.to_rgba8();
+    let (width, height) = pixels.dimensions();
+    let mut out = RgbImage::new(width, height);
+    for (to, from) in out.pixels_mut().zip(pixels.pixels()) {
+        let [r, g, b, alpha] = from.0.map(u32::from);
+        *to = Rgb([r, g, b].map(|value| ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8));
+    }
+    DynamicImage::ImageRgb8(out)
+}
+
+/// Whether the markers of a JPEG lead to its end marker (ITU T.81, annex B).
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(rest) = bytes.get(at..).and_then(|rest| Some((rest.first()?, rest.get(1)?, rest.get(2..)?))) {
+        match rest {
+            (0xFF, 0xD9, _) => return true,
+            // Fill bytes, stuffed zeros, restart markers and standalone ones have no length.
+            (0xFF, 0xFF, _) => at += 1,
+            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8, _) => at += 2,
+            (0xFF, _, [high, low, ..]) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
+            (0xFF, _, _) => return false,
+            // Entropy-coded data: on to the next marker.
+            _ => match bytes[at..].iter().position(|&byte| byte == 0xFF) {
+                Some(ahead) => at += ahead,
+                None => return false,
+            },
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;
