@@ -107,18 +107,19 @@ pub struct Column {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub enum ColumnKind {
-    /// One feature, the number; and a second one, 0 or 1, that says whether it was missing, where training rows missed it.
+    /// The number itself; its rank, 0 to 1, among the training numbers; and 0 or 1, whether it was missing: one to three features.
     Numeric {
-        /// What stands in for a missing number, before `scale` is applied: the median of the training split.
+        /// What stands in for a missing number: the median of the training split.
         fill: f32,
-        /// What is done to the number before it becomes a feature.
-        #[serde(default)]
-        scale: Scale,
-        /// Mean of the feature over the training split.
+        /// Mean over the training split.
         mean: f32,
-        /// Standard deviation of the feature over the training split; never zero.
+        /// Standard deviation over the training split; never zero.
         std: f32,
-        /// Whether a second feature tells missing numbers from present ones.
+        /// Quantiles of the training split in equal steps from the least to the greatest, which give a number its rank by
+        /// interpolation; empty for no such feature.
+        #[serde(default)]
+        ranks: Vec<f32>,
+        /// Whether a feature tells missing numbers from present ones: where training rows missed some.
         indicator: bool,
     },
     /// One feature for each category (one-hot), all zero for a missing or unknown one.
@@ -126,17 +127,6 @@ pub enum ColumnKind {
         /// The categories seen in the training split, in order of their name.
         categories: Vec<String>,
     },
-}
-
-/// What is done to a number before it becomes a feature.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scale {
-    /// Nothing.
-    #[default]
-    Linear,
-    /// `ln(1 + x)`, mirrored for numbers below zero: amounts and counts that span orders of magnitude.
-    Log,
 }
 
 impl InputSpec {
@@ -171,15 +161,19 @@ impl Column {
     /// How many features the column becomes.
     pub fn features(&self) -> usize {
         match &self.kind {
-            ColumnKind::Numeric { indicator, .. } => 1 + usize::from(*indicator),
+            ColumnKind::Numeric { ranks, indicator, .. } => {
+                1 + usize::from(!ranks.is_empty()) + usize::from(*indicator)
+            }
             ColumnKind::Categorical { categories } => categories.len(),
         }
     }
 
     fn normalisation(&self) -> Vec<(f32, f32)> {
         match &self.kind {
-            ColumnKind::Numeric { mean, std, indicator, .. } => {
+            ColumnKind::Numeric { mean, std, ranks, indicator, .. } => {
                 let mut pairs = vec![(*mean, *std)];
+                // Mean and standard deviation of the uniform distribution over 0..=1.
+                pairs.extend((!ranks.is_empty()).then_some((0.5, (1.0_f32 / 12.0).sqrt())));
                 pairs.extend(indicator.then_some((0.0, 1.0)));
                 pairs
             }

@@ -19,12 +19,13 @@ mod idx;
 mod cifar;
 mod folder;
 mod list;
+pub mod table;
 mod open;
 
 pub use batch::{Batch, Inputs, Target, Targets as BatchTargets};
 pub use dataset::{Dataset, Found, Samples, Sources, Targets};
 pub use error::Error;
-pub use input::{Column, ColumnKind, Filter, Fit, ImageSpec, InputSpec, Scale, TableSpec, TargetColumn};
+pub use input::{Column, ColumnKind, Filter, Fit, ImageSpec, InputSpec, TableSpec, TargetColumn};
 pub use loader::{Epoch, Loader};
 pub use open::{Like, OpenOptions, Outputs, TaskKind, open};
 pub use split::{Part, Split};

@@ -5,7 +5,7 @@ mod detect;
 use std::path::{Path, PathBuf};
 
 use crate::error::near;
-use crate::{Dataset, Error, Filter, Fit, ImageSpec, InputSpec, Targets, cifar, digits, folder, idx, list};
+use crate::{Dataset, Error, Filter, Fit, ImageSpec, InputSpec, Targets, cifar, digits, folder, idx, list, table};
 
 use detect::Format;
 
@@ -89,7 +89,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset, Error> {
         Format::Cifar(files) => cifar::load(path, &files, options),
         Format::Folder => folder::load(path, options),
         Format::List => list::load(path, options),
-        Format::Table => Err(Error::unusable(path, "this looks like a table", "tables are not read yet")),
+        Format::Table => table::load(path, options),
     }
 }
 
