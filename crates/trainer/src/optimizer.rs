@@ -16,6 +16,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 pub use config::{AdamConfig, AdamWConfig, LionConfig, OptimizerConfig, RmsPropConfig, SgdConfig};
 use rule::Hyper;
 
+use crate::state::{StateError, values};
+
 /// What the optimizer must know of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterInfo {
@@ -42,38 +44,6 @@ pub fn parameters_by_path<M: Module>(module: &M) -> HashMap<ParamId, ParameterIn
     let mut names = Names(Vec::new(), HashMap::new());
     module.visit(&mut names);
     names.1
-}
-
-/// Why a saved state doesn't fit.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StateError {
-    /// A tensor that no parameter or no rule has a place for.
-    #[error("optimizer state `{name}`: expected only {expected}; was it saved by another optimizer or model?")]
-    Unknown {
-        /// The tensor's name.
-        name: String,
-        /// What there is a place for.
-        expected: String,
-    },
-    /// A parameter has some of its tensors, but not all.
-    #[error("optimizer state of `{parameter}`: `{slot}` is missing")]
-    Missing {
-        /// The parameter.
-        parameter: String,
-        /// What it lacks.
-        slot: String,
-    },
-    /// A tensor of another size or type.
-    #[error("optimizer state `{name}`: expected {expected}, found {found}")]
-    Shape {
-        /// The tensor's name.
-        name: String,
-        /// Type and number of its elements as the model has them.
-        expected: String,
-        /// As found.
-        found: String,
-    },
 }
 
 /// The running state of one parameter.
@@ -145,15 +115,15 @@ impl Optimizer {
         for (parameter, mut entries) in found {
             let (length, device) = &known[&parameter];
             let mut take = |slot: &str| {
-                entries
-                    .remove(slot)
-                    .ok_or_else(|| StateError::Missing { parameter: parameter.clone(), slot: slot.to_owned() })
+                let name = format!("{parameter}.{slot}");
+                entries.remove(slot).map(|data| (name.clone(), data)).ok_or(StateError::Missing { name })
             };
-            let step = values::<u64>(&format!("{parameter}.step"), &take("step")?, 1)?[0];
+            let (name, data) = take("step")?;
+            let step = values::<u64>(&name, &data, &[1])?[0];
             let mut tensors = Vec::new();
-            for slot in &slots[..slots.len() - 1] {
-                let data = take(slot)?;
-                values::<f32>(&format!("{parameter}.{slot}"), &data, *length)?;
+            for slot in rule::slots(&self.config) {
+                let (name, data) = take(slot)?;
+                values::<f32>(&name, &data, &[*length])?;
                 tensors.push(Tensor::from_data(data, device));
             }
             states.insert(parameter, State { step, tensors });
@@ -176,22 +146,6 @@ impl Optimizer {
         let mut sizes = Sizes(self, parameters_by_path(model), HashMap::new());
         model.visit(&mut sizes);
         sizes.2
-    }
-}
-
-/// The values of a saved tensor that must be flat, of `length` elements of type `E`.
-fn values<'a, E: burn::tensor::Element>(
-    name: &str,
-    data: &'a TensorData,
-    length: usize,
-) -> Result<&'a [E], StateError> {
-    match data.as_slice::<E>() {
-        Ok(values) if data.shape().num_dims() == 1 && values.len() == length => Ok(values),
-        _ => Err(StateError::Shape {
-            name: name.to_owned(),
-            expected: format!("{:?} [{length}]", E::dtype()),
-            found: format!("{:?} {:?}", data.dtype(), &*data.shape()),
-        }),
     }
 }
 
