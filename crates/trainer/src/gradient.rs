@@ -1,37 +1,47 @@
 //! Gradients between the backward pass and the optimizer: their global norm, clipping, averaging over micro-batches, and the search for
 //! the parameter whose gradient isn't finite. The stepping itself is [`crate::optimizer`]'s.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
-use crate::optimizer::parameters_by_path;
+use crate::optimizer::{ParameterInfo, parameters_by_path};
 
-/// How gradients are bounded. Both may be set: the value first, then the norm of what is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Clip {
-    /// The greatest Euclidean norm of all gradients taken together (`torch.nn.utils.clip_grad_norm_`).
-    pub norm: Option<f64>,
-    /// The greatest magnitude of any one element (`torch.nn.utils.clip_grad_value_`).
-    pub value: Option<f64>,
+/// A gradient that no step can be taken by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the gradient of `{parameter}` {what}")]
+pub struct NotFinite {
+    /// The path in the module of the first such parameter.
+    pub parameter: String,
+    /// "is NaN", "is infinite", or "is too large for f32".
+    pub what: &'static str,
 }
 
-impl Clip {
-    /// Bounds every element by `value`, where that is set.
-    pub fn elements<M: Module>(&self, model: &M, grads: GradientsParams) -> GradientsParams {
-        match self.value {
-            Some(limit) => clamp(model, grads, limit),
-            None => grads,
-        }
+/// Bounds gradients: first every element by `value`, as `torch.nn.utils.clip_grad_value_`, then the Euclidean norm of all of them taken
+/// together by `norm`, as `clip_grad_norm_`. The second is returned as the factor, at most 1, that
+/// [`step_scaled`](crate::optimizer::Optimizer::step_scaled) is to multiply by, so that it costs no pass of its own.
+///
+/// # Errors
+/// [`NotFinite`] where `norm` is set and the gradients have none, for one of them is NaN or infinite.
+pub fn clip<M: Module>(
+    model: &M,
+    grads: GradientsParams,
+    norm: Option<f64>,
+    value: Option<f64>,
+) -> Result<(GradientsParams, f64), NotFinite> {
+    let grads = match value {
+        Some(limit) => clamp(model, grads, limit),
+        None => grads,
+    };
+    let Some(limit) = norm else { return Ok((grads, 1.0)) };
+    let norm = self::norm(model, &grads);
+    if let Some(fault) = (!norm.is_finite()).then(|| first_not_finite(model, &grads)).flatten() {
+        return Err(fault);
     }
-
-    /// What all gradients of the global norm `norm` are to be multiplied by: at most 1. Hand it to
-    /// [`step_scaled`](crate::optimizer::Optimizer::step_scaled). The 1e-6 is PyTorch's.
-    pub fn factor(&self, norm: f64) -> f64 {
-        self.norm.map_or(1.0, |limit| (limit / (norm + 1e-6)).min(1.0))
-    }
+    // The 1e-6 is PyTorch's.
+    Ok((grads, (limit / (norm + 1e-6)).min(1.0)))
 }
 
 /// The Euclidean norm of all gradients of `model` taken together. Waits for the device once. Infinite or NaN if an element is, or if the
@@ -41,7 +51,7 @@ pub fn norm<M: Module>(model: &M, grads: &GradientsParams) -> f64 {
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(grad) = self.0.get::<D>(param.id) {
-                self.1.push(grad.square().sum().reshape([1]));
+                self.1.push(grad.square().sum());
             }
         }
     }
@@ -53,28 +63,38 @@ pub fn norm<M: Module>(model: &M, grads: &GradientsParams) -> f64 {
     Tensor::cat(squares.1, 0).into_data().iter::<f64>().sum::<f64>().sqrt()
 }
 
-/// The path in `model` of the first parameter whose gradient has an element that is NaN or infinite, and which of the two. Ask it once
-/// [`norm`] isn't finite: it waits for the device at every parameter.
-pub fn first_not_finite<M: Module>(model: &M, grads: &GradientsParams) -> Option<(String, &'static str)> {
-    struct Search<'a, F>(&'a GradientsParams, F, Option<(String, &'static str)>);
-    impl<F: Fn(&burn::module::ParamId) -> String> ModuleVisitor for Search<'_, F> {
+/// The first parameter of `model` whose gradient isn't finite, or whose norm is beyond f32. Ask it once [`norm`] or the loss isn't
+/// finite: it looks through all of them.
+pub fn first_not_finite<M: Module>(model: &M, grads: &GradientsParams) -> Option<NotFinite> {
+    struct Search<'a> {
+        grads: &'a GradientsParams,
+        paths: HashMap<ParamId, ParameterInfo>,
+        found: Option<NotFinite>,
+    }
+    impl ModuleVisitor for Search<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if self.2.is_some() {
-                return;
-            }
-            let Some(grad) = self.0.get::<D>(param.id) else { return };
-            // NaN first: NaN is not finite either.
-            if grad.clone().is_nan().any().into_scalar::<bool>() {
-                self.2 = Some(((self.1)(&param.id), "NaN"));
-            } else if grad.is_inf().any().into_scalar::<bool>() {
-                self.2 = Some(((self.1)(&param.id), "infinite"));
-            }
+            let grad = self.grads.get::<D>(param.id).filter(|_| self.found.is_none());
+            let Some(what) = grad.and_then(fault) else { return };
+            let parameter = self.paths.get(&param.id).map_or_else(String::new, |info| info.name.clone());
+            self.found = Some(NotFinite { parameter, what });
         }
     }
-    let paths = parameters_by_path(model);
-    let mut search = Search(grads, |id: &_| paths.get(id).map_or_else(String::new, |info| info.name.clone()), None);
+    let mut search = Search { grads, paths: parameters_by_path(model), found: None };
     model.visit(&mut search);
-    search.2
+    search.found
+}
+
+/// What is wrong with a gradient, if something is.
+fn fault<const D: usize>(grad: Tensor<D>) -> Option<&'static str> {
+    // NaN first: it isn't infinite, but a gradient may hold both.
+    if grad.clone().is_nan().any().into_scalar::<bool>() {
+        Some("is NaN")
+    } else if grad.clone().is_inf().any().into_scalar::<bool>() {
+        Some("is infinite")
+    } else {
+        let square = grad.square().sum().into_scalar::<f32>();
+        (!square.is_finite()).then_some("is too large for f32")
+    }
 }
 
 /// Bounds every element to `-limit..=limit`. A NaN stays one.
@@ -96,44 +116,64 @@ fn clamp<M: Module>(model: &M, mut grads: GradientsParams, limit: f64) -> Gradie
 #[derive(Default)]
 pub struct Accumulator {
     mean: GradientsParams,
-    weight: f64,
+    samples: usize,
+    batches: usize,
 }
 
 impl Accumulator {
-    /// Takes in the gradients of a loss that is the mean over `samples` samples (or over a total weight of that). No samples, no effect.
-    pub fn add<M: Module>(&mut self, model: &M, grads: GradientsParams, samples: f64) {
-        struct Merge<'a>(&'a mut GradientsParams, GradientsParams, f64);
-        impl ModuleVisitor for Merge<'_> {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                // A parameter that a micro-batch didn't reach has a gradient of zero there.
-                let old = self.0.remove::<D>(param.id).map(|mean| mean.mul_scalar(1.0 - self.2));
-                let new = self.1.remove::<D>(param.id).map(|grad| grad.mul_scalar(self.2));
-                let mean = match (old, new) {
-                    (Some(old), Some(new)) => old.add(new),
-                    (Some(one), None) | (None, Some(one)) => one,
-                    (None, None) => return,
-                };
-                self.0.register(param.id, mean);
-            }
-        }
-        if samples <= 0.0 {
+    /// Nothing taken in yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the gradients of the mean loss over `samples` samples. No samples, no effect.
+    pub fn add<M: Module>(&mut self, model: &M, grads: GradientsParams, samples: usize) {
+        if samples == 0 {
             return;
         }
-        self.weight += samples;
-        if self.weight == samples {
+        self.samples += samples;
+        self.batches += 1;
+        if self.batches == 1 {
             self.mean = grads;
         } else {
-            model.visit(&mut Merge(&mut self.mean, grads, samples / self.weight));
+            let weight = samples as f64 / self.samples as f64;
+            model.visit(&mut Merge { mean: &mut self.mean, grads, weight });
         }
     }
 
-    /// The samples taken in since the last [`Accumulator::take`].
-    pub fn samples(&self) -> f64 {
-        self.weight
+    /// The micro-batches taken in.
+    pub fn batches(&self) -> usize {
+        self.batches
     }
 
-    /// The mean, and a fresh start.
-    pub fn take(&mut self) -> GradientsParams {
-        std::mem::take(self).mean
+    /// The samples taken in.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// The mean gradients.
+    pub fn mean(self) -> GradientsParams {
+        self.mean
+    }
+}
+
+/// Moves a running mean of gradients towards new ones.
+struct Merge<'a> {
+    mean: &'a mut GradientsParams,
+    grads: GradientsParams,
+    weight: f64,
+}
+
+impl ModuleVisitor for Merge<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // A parameter that a micro-batch didn't reach has a gradient of zero there.
+        let old = self.mean.remove::<D>(param.id).map(|mean| mean.mul_scalar(1.0 - self.weight));
+        let new = self.grads.remove::<D>(param.id).map(|grad| grad.mul_scalar(self.weight));
+        let mean = match (old, new) {
+            (Some(old), Some(new)) => old.add(new),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return,
+        };
+        self.mean.register(param.id, mean);
     }
 }
