@@ -1,5 +1,7 @@
 //! What can go wrong between a configuration and a network. Every variant names the place and says what would do.
 
+use std::path::{Path, PathBuf};
+
 /// An error of describing, building or loading a network. Its message is one line that a user can act on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +34,24 @@ pub enum Error {
         /// What was given instead.
         found: String,
     },
+    /// A model file is not what it should be.
+    #[error("`{}` {what}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, with what was expected and found.
+        what: String,
+    },
+    /// The operating system refused.
+    #[error("cannot {verb} `{}`: {source}", path.display())]
+    Io {
+        /// "read" or "write".
+        verb: &'static str,
+        /// The model file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
 impl Error {
@@ -43,6 +63,21 @@ impl Error {
     /// An [`Error::Tensor`] for the parameter `name`.
     pub fn tensor(name: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
         Self::Tensor { name: name.to_string(), expected: expected.to_string(), found: found.to_string() }
+    }
+
+    /// An [`Error::File`] for `path`.
+    pub(crate) fn file(path: &Path, what: impl ToString) -> Self {
+        Self::File { path: path.to_owned(), what: what.to_string() }
+    }
+
+    /// An [`Error::Io`] of reading `path`.
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { verb: "read", path: path.to_owned(), source }
+    }
+
+    /// An [`Error::Io`] of writing `path`.
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { verb: "write", path: path.to_owned(), source }
     }
 
     /// Whether the user's configuration is at fault (exit code 2) rather than a model file (exit code 4).

@@ -1,0 +1,226 @@
+//! The container of the model file: safetensors with string metadata, written whole or not at all, read with suspicion.
+//!
+//! Owns bytes, offsets and sizes; what the metadata and the tensors mean is the business of [`ModelFile`](crate::ModelFile). The
+//! `safetensors` crate parses and checks the header; it neither limits sizes before allocating nor writes metadata in a fixed order.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use burn::tensor::TensorData;
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+
+use crate::Error;
+
+/// Largest header that is read or written: 16 MiB. A resnet20 needs 10 KiB.
+pub const MAX_HEADER: u64 = 16 << 20;
+/// Largest file that is read: 16 GiB, four thousand million numbers.
+pub const MAX_FILE: u64 = 16 << 30;
+
+/// What a file says about itself before its weights are read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// The string metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// The tensors, in the order of their bytes.
+    pub tensors: Vec<Entry>,
+    /// Where the first tensor's bytes start, counted from the start of the file.
+    data: u64,
+}
+
+/// One tensor of 32-bit floats in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Where its bytes start, counted from the first tensor's, and where they end.
+    bytes: (u64, u64),
+}
+
+/// Opens `path` and reads its header: the first 8 bytes, then no more than these ask for, and never more than [`MAX_HEADER`].
+///
+/// # Errors
+/// If the file cannot be read, is no safetensors file, is truncated, has overlapping tensors or gaps, or holds anything but 32-bit floats.
+pub fn open(path: &Path) -> Result<(File, Header), Error> {
+    let about = std::fs::metadata(path).map_err(|source| Error::read(path, source))?;
+    if about.is_dir() {
+        return Err(Error::file(
+            path,
+            "is a folder; expected a model file, such as weights/best.safetensors in a run's folder",
+        ));
+    }
+    if !about.is_file() {
+        // Opening a pipe would wait for its writer.
+        return Err(Error::file(path, "is no regular file; expected a model file"));
+    }
+    let mut file = File::open(path).map_err(|source| Error::read(path, source))?;
+    let len = about.len();
+    if len == 0 {
+        return Err(Error::file(path, "is empty; expected a safetensors file"));
+    }
+    if len > MAX_FILE {
+        return Err(Error::file(path, format!("has {len} bytes; model files have at most {MAX_FILE}")));
+    }
+    let mut size = [0; 8];
+    read(&mut file, &mut size, path)?;
+    let size = u64::from_le_bytes(size);
+    if !(2..=MAX_HEADER).contains(&size) {
+        let what = format!(
+            "is no safetensors file: its first 8 bytes ask for a header of {size} bytes, expected 2 to {MAX_HEADER}"
+        );
+        return Err(Error::file(path, what));
+    }
+    if size > len.saturating_sub(8) {
+        let what =
+            format!("is truncated or no safetensors file: its header should have {size} bytes, the file has {len}");
+        return Err(Error::file(path, what));
+    }
+    let mut text = vec![0; size as usize];
+    read(&mut file, &mut text, path)?;
+    let header = parse(&text, path)?;
+    let expected = header.data + header.tensors.last().map_or(0, |entry| entry.bytes.1);
+    if expected != len {
+        let what = if expected > len { "is truncated" } else { "has bytes that belong to no tensor" };
+        return Err(Error::file(path, format!("{what}: its header describes {expected} bytes, the file has {len}")));
+    }
+    Ok((file, header))
+}
+
+/// Parses and checks a header: the crate refuses overlapping tensors, gaps, and ranges that don't match shapes.
+fn parse(text: &[u8], path: &Path) -> Result<Header, Error> {
+    let bad = |what: String| Error::file(path, format!("has no valid safetensors header: {what}"));
+    if text.first() != Some(&b'{') {
+        return Err(bad("expected `{` at its start".into()));
+    }
+    let metadata: Metadata = serde_json::from_slice(text).map_err(|error| bad(error.to_string()))?;
+    let mut tensors = Vec::new();
+    for name in metadata.offset_keys() {
+        let Some(info) = metadata.info(&name) else { continue };
+        if info.dtype != Dtype::F32 {
+            let what = format!("tensor `{name}`: expected 32-bit floats (F32), found {:?}", info.dtype);
+            return Err(Error::file(path, what));
+        }
+        let bytes = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
+        tensors.push(Entry { name, shape: info.shape.clone(), bytes });
+    }
+    let strings = metadata.metadata().clone().unwrap_or_default();
+    Ok(Header { metadata: strings.into_iter().collect(), tensors, data: 8 + text.len() as u64 })
+}
+
+/// Reads one tensor's numbers. Its size was checked against that of the file, so this allocates no more than the file holds.
+///
+/// # Errors
+/// If the file cannot be read, or a number is NaN or infinite.
+pub fn tensor(file: &mut File, header: &Header, entry: &Entry, path: &Path) -> Result<TensorData, Error> {
+    let mut bytes = vec![0; (entry.bytes.1 - entry.bytes.0) as usize];
+    file.seek(SeekFrom::Start(header.data + entry.bytes.0)).map_err(|source| Error::read(path, source))?;
+    read(file, &mut bytes, path)?;
+    let (quads, _) = bytes.as_chunks::<4>();
+    let numbers: Vec<f32> = quads.iter().map(|quad| f32::from_le_bytes(*quad)).collect();
+    if let Some(position) = numbers.iter().position(|number| !number.is_finite()) {
+        let what = format!(
+            "tensor `{}`, element {position}: expected a finite number, found {}",
+            entry.name, numbers[position]
+        );
+        return Err(Error::file(path, what));
+    }
+    Ok(TensorData::new(numbers, entry.shape.clone()))
+}
+
+fn read(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<(), Error> {
+    file.read_exact(buffer).map_err(|source| match source.kind() {
+        std::io::ErrorKind::UnexpectedEof => Error::file(path, "is truncated: it ends before its header says"),
+        _ => Error::read(path, source),
+    })
+}
+
+/// Writes `tensors` (32-bit floats, sorted by name here) and `metadata` to `path`, whole or not at all: see [`replace`].
+/// Equal arguments give equal bytes.
+///
+/// # Errors
+/// If a tensor is not of 32-bit floats, the header outgrows [`MAX_HEADER`], or the system refuses to write.
+pub fn write(
+    path: &Path,
+    metadata: &BTreeMap<String, String>,
+    tensors: &BTreeMap<String, TensorData>,
+) -> Result<(), Error> {
+    let mut slices = Vec::new();
+    for (name, tensor) in tensors {
+        let numbers = tensor
+            .as_slice::<f32>()
+            .map_err(|_| Error::file(path, format!("tensor `{name}` is not of 32-bit floats")))?;
+        slices.push(numbers);
+    }
+    let header = head(metadata, tensors);
+    if header.len() as u64 > MAX_HEADER {
+        return Err(Error::file(
+            path,
+            format!("its header would have {} bytes, at most {MAX_HEADER} are allowed", header.len()),
+        ));
+    }
+    replace(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for number in slices.iter().copied().flatten() {
+            file.write_all(&number.to_le_bytes())?;
+        }
+        Ok(())
+    })
+}
+
+/// The header's bytes: metadata first, then tensors, both sorted by name, filled up with spaces to a multiple of 8.
+fn head(metadata: &BTreeMap<String, String>, tensors: &BTreeMap<String, TensorData>) -> Vec<u8> {
+    let mut start = 0;
+    let mut fields = vec![format!("\"__metadata__\":{}", serde_json::json!(metadata))];
+    for (name, tensor) in tensors {
+        let end = start + 4 * tensor.num_elements();
+        let shape: &[usize] = tensor.shape();
+        let name = serde_json::Value::from(name.as_str());
+        fields.push(format!("{name}:{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}"));
+        start = end;
+    }
+    let mut bytes = format!("{{{}}}", fields.join(",")).into_bytes();
+    bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    bytes
+}
+
+/// Writes a file whole or not at all: beside `path` under another name, synced, renamed over `path`, the folder synced. Until the
+/// rename whatever stood at `path` stays; a failure removes what was begun.
+///
+/// # Errors
+/// If the system refuses to write, sync or rename.
+pub fn replace(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<(), Error> {
+    // Two writers, be they threads or processes, must not share a scratch file.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let Some(name) = path.file_name() else { return Err(Error::file(path, "names no file to write to")) };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut scratch = std::ffi::OsString::from(".");
+    scratch.push(name);
+    scratch.push(format!(".{}-{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    let scratch = folder.join(scratch);
+    let written = (|| {
+        let mut file = BufWriter::with_capacity(1 << 16, File::create(&scratch)?);
+        fill(&mut file)?;
+        file.flush()?;
+        file.get_ref().sync_all()?;
+        std::fs::rename(&scratch, path)?;
+        sync_folder(folder)
+    })();
+    written.map_err(|source| {
+        let _ = std::fs::remove_file(&scratch);
+        Error::write(path, source)
+    })
+}
+
+/// Makes the rename itself durable. Windows has no such call for folders, and needs none.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
