@@ -238,9 +238,10 @@ fn micro_batches_average_to_the_whole_batch_whatever_their_sizes() {
     let values =
         |grads: &GradientsParams, id: ParamId| grads.get::<2>(id).unwrap().into_data().try_to_vec::<f32>().unwrap();
     assert_close(&values(&parts, model.weight.id), &values(&whole, model.weight.id), "accumulated");
-    accumulator.add(&model, mean(x.clone(), y.clone()), 6.0);
+    let mut accumulator = Accumulator::new();
+    accumulator.add(&model, mean(x.clone(), y.clone()), 6);
     assert_eq!(
-        values(&accumulator.take(), model.weight.id),
+        values(&accumulator.mean(), model.weight.id),
         values(&whole, model.weight.id),
         "one part is taken as it is"
     );
