@@ -52,6 +52,12 @@ pub enum Error {
         /// What is wrong with its value, and what is allowed.
         what: String,
     },
+    /// A fault of this library or of the machine rather than of the data: a thread that panicked or didn't start.
+    #[error("internal: {what}")]
+    Internal {
+        /// What went wrong.
+        what: String,
+    },
 }
 
 impl Error {
@@ -83,6 +89,11 @@ impl Error {
     /// An [`Error::Option`] for the option `name`.
     pub fn option(name: impl ToString, what: impl ToString) -> Self {
         Self::Option { option: name.to_string(), what: what.to_string() }
+    }
+
+    /// An [`Error::Internal`].
+    pub fn internal(what: impl ToString) -> Self {
+        Self::Internal { what: what.to_string() }
     }
 
     /// Whether the user's command line is at fault rather than the data (exit code 2 instead of 3).

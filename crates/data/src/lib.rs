@@ -8,6 +8,8 @@ pub mod random;
 mod input;
 mod dataset;
 mod batch;
+mod augment;
+mod ordered;
 mod loader;
 pub mod split;
 pub mod image;
@@ -22,6 +24,7 @@ mod list;
 pub mod table;
 mod open;
 
+pub use augment::Augment;
 pub use batch::{Batch, Inputs, Target, Targets as BatchTargets};
 pub use dataset::{Dataset, Found, Samples, Sources, Targets};
 pub use error::Error;

@@ -1,36 +1,57 @@
-//! Batches of a data set in an order that is a pure function of (seed, epoch).
+//! Batches of a data set in an order that is a pure function of (seed, epoch), made by threads ahead of the consumer. Gathers, decodes
+//! and augments; the threads themselves are in `ordered`, the operations in `augment`.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::batch::{self, Batch, Inputs};
+use crate::ordered::Ordered;
 use crate::random::{Purpose, Random};
-use crate::{Dataset, Error, Samples, Targets};
+use crate::{Augment, Dataset, Error, InputSpec, Samples, Targets};
 
 /// Makes the epochs of one split of a data set.
+///
+/// Memory beyond the data set: the batch that the consumer holds, and two batches for each worker (one waiting, one in the making; with
+/// workers that is all that is ever read ahead). A batch of images takes `batch * channels * height * width` bytes; where files are
+/// decoded while training, each worker also holds one decoded picture at a time.
 #[derive(Clone, Debug)]
 pub struct Loader {
     dataset: Arc<Dataset>,
     indices: Arc<Vec<u32>>,
     batch: usize,
     shuffle: Option<u64>,
+    augment: Option<(Augment, u64)>,
+    workers: usize,
 }
 
-/// The batches of one epoch, in order.
+/// The batches of one epoch, in order. The first error is the last item. Dropping it early stops and joins the threads.
 pub struct Epoch {
-    loader: Loader,
-    order: Vec<u32>,
-    position: usize,
+    batches: Ordered<Batch>,
 }
 
 impl Loader {
     /// Batches of `batch` samples of `dataset` at `indices`, in the order given; the last one may be short.
     pub fn new(dataset: Arc<Dataset>, indices: Vec<u32>, batch: usize) -> Self {
-        Self { dataset, indices: Arc::new(indices), batch: batch.max(1), shuffle: None }
+        let indices = Arc::new(indices);
+        Self { dataset, indices, batch: batch.max(1), shuffle: None, augment: None, workers: 0 }
     }
 
     /// Shuffles each epoch by a permutation of (seed, epoch).
     pub fn shuffled(mut self, seed: u64) -> Self {
         self.shuffle = Some(seed);
+        self
+    }
+
+    /// Augments every sample by draws of (seed, epoch, sample index), and mixes every batch by draws of (seed, epoch, batch number).
+    pub fn augmented(mut self, augment: Augment, seed: u64) -> Self {
+        self.augment = (!augment.is_none()).then_some((augment, seed));
+        self
+    }
+
+    /// Makes batches ahead on `workers` threads, 64 at most; 0, the default, makes each when it is asked for. The batches are the same.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
         self
     }
 
@@ -44,13 +65,25 @@ impl Loader {
         self.indices.len()
     }
 
-    /// The batches of epoch `epoch` (counted from 0).
+    /// The batches of epoch `epoch` (counted from 0). Threads start with the first batch.
+    ///
+    /// # Errors
+    /// As items: a file that cannot be decoded, with its name; an augmentation that was parsed for other data; an index beyond the data
+    /// set.
     pub fn epoch(&self, epoch: usize) -> Epoch {
         let mut order = self.indices.to_vec();
         if let Some(seed) = self.shuffle {
             Random::new(seed, Purpose::Shuffle, epoch as u32, 0).shuffle(&mut order);
         }
-        Epoch { loader: self.clone(), order, position: 0 }
+        let maker = Maker { loader: self.clone(), order, epoch: epoch as u32 };
+        Epoch { batches: Ordered::new(self.batches(), self.workers, Arc::new(move |n, stop: &_| maker.make(n, stop))) }
+    }
+}
+
+impl Epoch {
+    /// Leaves out the next `n` batches without making them: resuming in the middle of an epoch gives the batches that would have come.
+    pub fn skip_batches(self, n: usize) -> Self {
+        Self { batches: self.batches.skip_jobs(n) }
     }
 }
 
@@ -58,22 +91,100 @@ impl Iterator for Epoch {
     type Item = Result<Batch, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = (self.position + self.loader.batch).min(self.order.len());
-        let indices = &self.order[self.position..end];
-        self.position = end;
-        (!indices.is_empty()).then(|| gather(&self.loader.dataset, indices))
+        self.batches.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.batches.size_hint()
     }
 }
 
-/// The samples of `dataset` at `indices`, in that order, in one buffer.
-fn gather(dataset: &Dataset, indices: &[u32]) -> Result<Batch, Error> {
-    let [channels, height, width] = dataset.input.shape();
-    let inputs = match &dataset.samples {
-        Samples::Pixels(pixels) => Inputs::Pixels(rows(pixels, indices, channels * height * width)),
-        Samples::Features(features) => Inputs::Floats(rows(features, indices, channels * height * width)),
-        Samples::Files(_) => return Err(Error::option("data", "files are not decoded while training yet")),
-    };
-    let targets = match &dataset.targets {
+/// Makes any batch of one epoch, knowing no other.
+struct Maker {
+    loader: Loader,
+    order: Vec<u32>,
+    epoch: u32,
+}
+
+impl Maker {
+    fn make(&self, number: usize, stop: &AtomicBool) -> Result<Batch, Error> {
+        let Loader { dataset, batch, augment, .. } = &self.loader;
+        let start = number * batch;
+        let indices = &self.order[start..(start + batch).min(self.order.len())];
+        if let Some(index) = indices.iter().find(|&&index| index as usize >= dataset.len()) {
+            return Err(Error::internal(format!("sample {index} of a data set of {}", dataset.len())));
+        }
+        let [channels, height, width] = dataset.input.shape();
+        let mut batch = Batch {
+            indices: indices.to_vec(),
+            shape: [indices.len(), channels, height, width],
+            inputs: self.inputs(indices, stop)?,
+            targets: Some(targets(&dataset.targets, indices)),
+        };
+        if let Some((augment, seed)) = augment {
+            let mut random = Random::new(*seed, Purpose::Mix, self.epoch, number as u32);
+            augment.mix(&mut batch, dataset.targets.names().len(), &mut random);
+        }
+        Ok(batch)
+    }
+
+    fn inputs(&self, indices: &[u32], stop: &AtomicBool) -> Result<Inputs, Error> {
+        let dataset = &*self.loader.dataset;
+        let len = dataset.input.len();
+        if let Some((augment, _)) = &self.loader.augment {
+            augment.check(&dataset.input, &dataset.targets)?;
+        }
+        match &dataset.samples {
+            Samples::Features(features) => Ok(Inputs::Floats(rows(features, indices, len))),
+            Samples::Pixels(pixels) if !self.changes_images() => Ok(Inputs::Pixels(rows(pixels, indices, len))),
+            Samples::Pixels(pixels) => self.pixels(indices, |index| Ok(&pixels[index * len..][..len])),
+            Samples::Files(paths) => self.pixels(indices, |index| match &dataset.input {
+                _ if stop.load(Ordering::Relaxed) => Err(Error::internal("the epoch was left")),
+                InputSpec::Image(spec) => decode(&paths[index], spec),
+                InputSpec::Table(_) => Err(Error::internal("image files with the recipe of a table")),
+            }),
+        }
+    }
+
+    fn changes_images(&self) -> bool {
+        self.loader.augment.as_ref().is_some_and(|(augment, _)| augment.changes_images())
+    }
+
+    /// The pixels that `read` gives for each index, augmented where that is asked for.
+    fn pixels<P: AsRef<[u8]>>(
+        &self,
+        indices: &[u32],
+        read: impl Fn(usize) -> Result<P, Error>,
+    ) -> Result<Inputs, Error> {
+        let input = &self.loader.dataset.input;
+        let mut out = vec![0; indices.len() * input.len()];
+        let augment = self.loader.augment.as_ref().filter(|_| self.changes_images());
+        let mut painter = augment.map(|(augment, seed)| (augment.painter(input), *seed));
+        for (&index, out) in indices.iter().zip(out.chunks_exact_mut(input.len().max(1))) {
+            let pixels = read(index as usize)?;
+            match &mut painter {
+                Some((painter, seed)) => {
+                    painter.paint(pixels.as_ref(), out, &mut Random::new(*seed, Purpose::Augment, self.epoch, index));
+                }
+                None => out.copy_from_slice(pixels.as_ref()),
+            }
+        }
+        Ok(Inputs::Pixels(out))
+    }
+}
+
+/// The picture in `path` as `[channels, height, width]`.
+fn decode(path: &Path, spec: &crate::ImageSpec) -> Result<Vec<u8>, Error> {
+    let pixels = shim::decode_file(path, spec)?;
+    let len = spec.channels * spec.height * spec.width;
+    if pixels.len() != len {
+        return Err(Error::malformed(path, "decoded", format!("{len} pixels"), pixels.len()));
+    }
+    Ok(pixels)
+}
+
+fn targets(targets: &Targets, indices: &[u32]) -> batch::Targets {
+    match targets {
         Targets::Classes { values, .. } => batch::Targets::Classes(rows(values, indices, 1)),
         Targets::Labels { names, values } => batch::Targets::Dense {
             width: names.len(),
@@ -82,13 +193,7 @@ fn gather(dataset: &Dataset, indices: &[u32]) -> Result<Batch, Error> {
         Targets::Values { names, values } => {
             batch::Targets::Dense { width: names.len(), values: rows(values, indices, names.len()) }
         }
-    };
-    Ok(Batch {
-        indices: indices.to_vec(),
-        shape: [indices.len(), channels, height, width],
-        inputs,
-        targets: Some(targets),
-    })
+    }
 }
 
 fn rows<T: Copy>(values: &[T], indices: &[u32], width: usize) -> Vec<T> {
@@ -98,3 +203,24 @@ fn rows<T: Copy>(values: &[T], indices: &[u32], width: usize) -> Vec<T> {
     }
     out
 }
+
+/// Stands in for `image::decode_file` until that lands.
+mod shim {
+    use std::path::Path;
+
+    use crate::{Error, ImageSpec};
+
+    pub(super) fn decode_file(path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
+        let picture = ::image::open(path).map_err(|error| Error::malformed(path, "picture", "an image", error))?;
+        let (width, height) = (spec.width as u32, spec.height as u32);
+        let picture = picture.resize_exact(width, height, ::image::imageops::FilterType::Triangle);
+        if spec.channels == 1 {
+            return Ok(picture.to_luma8().into_raw());
+        }
+        let raw = picture.to_rgb8().into_raw();
+        Ok((0..3).flat_map(|channel| raw.iter().skip(channel).step_by(3).copied().collect::<Vec<_>>()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

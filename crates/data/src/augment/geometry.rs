@@ -1,0 +1,185 @@
+//! Flip, crop, rotate, shift and scale, composed into one affine map and one resampling. What lies beyond the edges is mirrored in
+//! photos and filled with the border's own colour in gray pictures, so that neither shows a seam.
+
+use std::fmt;
+
+use super::{Augment, Operation};
+use crate::random::Random;
+
+/// What stands beyond the edges of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// The median of the picture's own border pixels, for each channel: the background of drawings and characters.
+    Border,
+    /// The picture, mirrored at its edge.
+    Mirror,
+}
+
+/// The amounts of the geometric operations.
+pub(super) struct Geometry {
+    flip: f32,
+    vflip: f32,
+    crop: f32,
+    rotate: f32,
+    shift: f32,
+    scale: f32,
+}
+
+/// Where the pixels of one picture come from: output position `p` shows the source at `matrix * (p - centre) + centre + offset`, in
+/// pixels, x before y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    matrix: [[f32; 2]; 2],
+    offset: [f32; 2],
+}
+
+impl fmt::Display for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Border => "beyond the edges the median colour of the border",
+            Self::Mirror => "beyond the edges the mirrored picture",
+        })
+    }
+}
+
+impl Geometry {
+    pub(super) fn of(augment: &Augment) -> Self {
+        Self {
+            flip: augment.amount(Operation::Flip),
+            vflip: augment.amount(Operation::Vflip),
+            crop: augment.amount(Operation::Crop),
+            rotate: augment.amount(Operation::Rotate),
+            shift: augment.amount(Operation::Shift),
+            scale: augment.amount(Operation::Scale),
+        }
+    }
+
+    /// Whether anything from beyond the edges may come into the picture.
+    pub(super) fn moves(&self) -> bool {
+        self.crop != 0.0 || self.rotate != 0.0 || self.shift != 0.0 || self.scale != 0.0
+    }
+
+    /// Draws where one picture goes.
+    pub(super) fn draw(&self, [_, height, width]: [usize; 3], random: &mut Random) -> Place {
+        let mut sign = |chance: f32| if chance > 0.0 && random.chance(chance) { -1.0 } else { 1.0 };
+        let (across, down) = (sign(self.flip), sign(self.vflip));
+        let mut within = |amount: f32| if amount > 0.0 { random.range(-amount, amount) } else { 0.0 };
+        let (angle, zoom) = (f64::from(within(self.rotate)).to_radians(), 1.0 + within(self.scale));
+        let mut offset = [within(self.shift) * width as f32, within(self.shift) * height as f32];
+        if self.crop > 0.0 {
+            let pixels = self.crop as u32;
+            offset = offset.map(|value| value + random.below(2 * pixels + 1) as f32 - pixels as f32);
+        }
+        // In f64 first, so that a quarter turn is as good as exact.
+        let (sin, cos) = (angle.sin() as f32 / zoom, angle.cos() as f32 / zoom);
+        Place { matrix: [[cos * across, -sin * down], [sin * across, cos * down]], offset }
+    }
+}
+
+impl Place {
+    /// Paints `source` into `out`, both `shape`; `padded` is a buffer.
+    pub(super) fn sample(&self, source: &[u8], out: &mut [u8], shape: [usize; 3], fill: Fill, padded: &mut Vec<u8>) {
+        let [_, height, width] = shape;
+        if *self == (Self { matrix: [[1.0, 0.0], [0.0, 1.0]], offset: [0.0; 2] }) {
+            out.copy_from_slice(source);
+            return;
+        }
+        pad(source, shape, fill, padded);
+        let plane = (height + 3) * (width + 3);
+        for (source, out) in padded.chunks_exact(plane).zip(out.chunks_exact_mut(height * width)) {
+            if self.is_whole() {
+                self.copy(source, out, [height, width], fill);
+            } else {
+                self.interpolate(source, out, [height, width], fill);
+            }
+        }
+    }
+
+    /// Whether each output pixel is one pixel of the source.
+    fn is_whole(&self) -> bool {
+        let [[a, b], [c, d]] = self.matrix;
+        b == 0.0 && c == 0.0 && a.abs() == 1.0 && d.abs() == 1.0 && self.offset.iter().all(|value| value.fract() == 0.0)
+    }
+
+    fn copy(&self, source: &[u8], out: &mut [u8], [height, width]: [usize; 2], fill: Fill) {
+        let axis = |axis: usize, len: usize| {
+            let middle = (len as f32 - 1.0) / 2.0;
+            let [sign, offset] = [self.matrix[axis][axis], self.offset[axis] + middle];
+            (0..len).map(move |i| fill.inside(sign * (i as f32 - middle) + offset, len) as usize).collect::<Vec<_>>()
+        };
+        let (columns, rows) = (axis(0, width), axis(1, height));
+        for (out, row) in out.chunks_exact_mut(width).zip(rows) {
+            let source = &source[row * (width + 3)..][..width + 3];
+            for (out, &column) in out.iter_mut().zip(&columns) {
+                *out = source[column];
+            }
+        }
+    }
+
+    fn interpolate(&self, source: &[u8], out: &mut [u8], [height, width]: [usize; 2], fill: Fill) {
+        let (middle_x, middle_y) = ((width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0);
+        let [[a, b], [c, d]] = self.matrix;
+        let stride = width + 3;
+        for (y, out) in out.chunks_exact_mut(width).enumerate() {
+            let from_y = y as f32 - middle_y;
+            let (start_x, start_y) = (b * from_y + middle_x + self.offset[0], d * from_y + middle_y + self.offset[1]);
+            for (x, out) in out.iter_mut().enumerate() {
+                let from_x = x as f32 - middle_x;
+                let (x, y) = (fill.inside(a * from_x + start_x, width), fill.inside(c * from_x + start_y, height));
+                let (column, row) = (x as usize, y as usize);
+                let (right, below) = (x - column as f32, y - row as f32);
+                let taps = &source[row * stride + column..][..stride + 2];
+                let [p, q, r, s] = [taps[0], taps[1], taps[stride], taps[stride + 1]].map(f32::from);
+                let (upper, lower) = (p + (q - p) * right, r + (s - r) * right);
+                *out = (upper + (lower - upper) * below + 0.5) as u8;
+            }
+        }
+    }
+}
+
+impl Fill {
+    /// A position along an axis of `len` pixels as one in the padded picture, at least 0 and at most `len + 1`.
+    #[inline(always)]
+    fn inside(self, position: f32, len: usize) -> f32 {
+        let last = len as f32 - 1.0;
+        1.0 + match self {
+            Self::Border => position.clamp(-1.0, last + 1.0),
+            Self::Mirror => (last - (last - position.abs()).abs()).max(0.0),
+        }
+    }
+}
+
+/// Copies `source` into `padded`, with one pixel of fill before and two after each side: then a position that is clamped to the first
+/// pixel beyond the edge has all its four neighbours.
+fn pad(source: &[u8], [channels, height, width]: [usize; 3], fill: Fill, padded: &mut Vec<u8>) {
+    let (plane, stride) = (height * width, width + 3);
+    padded.clear();
+    padded.resize(channels * (height + 3) * stride, 0);
+    for (source, padded) in source.chunks_exact(plane).zip(padded.chunks_exact_mut((height + 3) * stride)) {
+        if fill == Fill::Border {
+            padded.fill(border(source, height, width));
+        }
+        for (source, padded) in source.chunks_exact(width).zip(padded.chunks_exact_mut(stride).skip(1)) {
+            padded[1..=width].copy_from_slice(source);
+        }
+    }
+}
+
+/// The median of the border pixels of one channel.
+fn border(plane: &[u8], height: usize, width: usize) -> u8 {
+    let mut counts = [0_u32; 256];
+    for row in [0, height - 1] {
+        plane[row * width..][..width].iter().for_each(|&value| counts[usize::from(value)] += 1);
+    }
+    for row in plane.chunks_exact(width) {
+        counts[usize::from(row[0])] += 1;
+        counts[usize::from(row[width - 1])] += 1;
+    }
+    let half = (width + height) as u32;
+    let mut below = 0;
+    let median = counts.iter().position(|count| {
+        below += count;
+        below >= half
+    });
+    median.unwrap_or(0) as u8
+}
