@@ -13,8 +13,9 @@ fn image(channels: usize, height: usize, width: usize) -> InputSpec {
 }
 
 fn table() -> InputSpec {
-    let kind = ColumnKind::Numeric { fill: 0.0, mean: 0.0, std: 1.0, indicator: false };
-    InputSpec::Table(TableSpec { columns: vec![Column { name: "size".into(), position: 0, kind }] })
+    let kind = ColumnKind::Categorical { categories: vec!["large".into()] };
+    let columns = vec![Column { name: "size".into(), position: 0, kind }];
+    InputSpec::Table(TableSpec { columns, ..TableSpec::default() })
 }
 
 fn classes() -> Targets {
