@@ -77,20 +77,25 @@ impl Geometry {
 }
 
 impl Place {
-    /// Paints `source` into `out`, both `shape`; `padded` is a buffer.
-    pub(super) fn sample(&self, source: &[u8], out: &mut [u8], shape: [usize; 3], fill: Fill, padded: &mut Vec<u8>) {
+    /// Paints `source` into `out`, both `shape`.
+    pub(super) fn sample(&self, source: &[u8], out: &mut [u8], shape: [usize; 3], fill: Fill, buffers: &mut Buffers) {
         let [_, height, width] = shape;
         if *self == (Self { matrix: [[1.0, 0.0], [0.0, 1.0]], offset: [0.0; 2] }) {
             out.copy_from_slice(source);
             return;
         }
-        pad(source, shape, fill, padded);
-        let plane = (height + 3) * (width + 3);
-        for (source, out) in padded.chunks_exact(plane).zip(out.chunks_exact_mut(height * width)) {
-            if self.is_whole() {
-                self.copy(source, out, [height, width], fill);
-            } else {
-                self.interpolate(source, out, [height, width], fill);
+        pad(source, shape, fill, &mut buffers.padded);
+        let (plane, stride, whole) = (height * width, width + 3, self.is_whole());
+        for y in 0..height {
+            self.taps(y, [height, width], fill, &mut buffers.taps);
+            let planes = buffers.padded.chunks_exact((height + 3) * stride).zip(out.chunks_exact_mut(plane));
+            for (source, out) in planes {
+                let out = &mut out[y * width..][..width];
+                if whole {
+                    out.iter_mut().zip(&buffers.taps).for_each(|(out, tap)| *out = source[tap.place as usize]);
+                } else {
+                    out.iter_mut().zip(&buffers.taps).for_each(|(out, tap)| *out = tap.of(source, stride));
+                }
             }
         }
     }
@@ -101,50 +106,59 @@ impl Place {
         b == 0.0 && c == 0.0 && a.abs() == 1.0 && d.abs() == 1.0 && self.offset.iter().all(|value| value.fract() == 0.0)
     }
 
-    fn copy(&self, source: &[u8], out: &mut [u8], [height, width]: [usize; 2], fill: Fill) {
-        let axis = |axis: usize, len: usize| {
-            let middle = (len as f32 - 1.0) / 2.0;
-            let [sign, offset] = [self.matrix[axis][axis], self.offset[axis] + middle];
-            (0..len).map(move |i| fill.inside(sign * (i as f32 - middle) + offset, len) as usize).collect::<Vec<_>>()
-        };
-        let (columns, rows) = (axis(0, width), axis(1, height));
-        for (out, row) in out.chunks_exact_mut(width).zip(rows) {
-            let source = &source[row * (width + 3)..][..width + 3];
-            for (out, &column) in out.iter_mut().zip(&columns) {
-                *out = source[column];
-            }
-        }
+    /// Where the pixels of output row `y` come from. Positions have 16 binary places, which keeps floats and their conversions out of
+    /// the inner loops and whole positions exact.
+    fn taps(&self, y: usize, [height, width]: [usize; 2], fill: Fill, taps: &mut Vec<Tap>) {
+        let fixed = |value: f64| (value * f64::from(1 << 16)).round() as i64;
+        let [[a, b], [c, d]] = self.matrix.map(|row| row.map(f64::from));
+        let (middle_x, middle_y) = ((width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0);
+        let from_y = y as f64 - middle_y;
+        let mut x = fixed(b * from_y - a * middle_x + middle_x + f64::from(self.offset[0]));
+        let mut y = fixed(d * from_y - c * middle_x + middle_y + f64::from(self.offset[1]));
+        let (step_x, step_y) = (fixed(a), fixed(c));
+        taps.clear();
+        taps.extend((0..width).map(|_| {
+            let (column, row) = (fill.inside(x, width), fill.inside(y, height));
+            (x, y) = (x + step_x, y + step_y);
+            let place = ((row >> 16) as usize * (width + 3) + (column >> 16) as usize) as u32;
+            Tap { place, right: (column >> 8 & 255) as u16, below: (row >> 8 & 255) as u16 }
+        }));
     }
+}
 
-    fn interpolate(&self, source: &[u8], out: &mut [u8], [height, width]: [usize; 2], fill: Fill) {
-        let (middle_x, middle_y) = ((width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0);
-        let [[a, b], [c, d]] = self.matrix;
-        let stride = width + 3;
-        for (y, out) in out.chunks_exact_mut(width).enumerate() {
-            let from_y = y as f32 - middle_y;
-            let (start_x, start_y) = (b * from_y + middle_x + self.offset[0], d * from_y + middle_y + self.offset[1]);
-            for (x, out) in out.iter_mut().enumerate() {
-                let from_x = x as f32 - middle_x;
-                let (x, y) = (fill.inside(a * from_x + start_x, width), fill.inside(c * from_x + start_y, height));
-                let (column, row) = (x as usize, y as usize);
-                let (right, below) = (x - column as f32, y - row as f32);
-                let taps = &source[row * stride + column..][..stride + 2];
-                let [p, q, r, s] = [taps[0], taps[1], taps[stride], taps[stride + 1]].map(f32::from);
-                let (upper, lower) = (p + (q - p) * right, r + (s - r) * right);
-                *out = (upper + (lower - upper) * below + 0.5) as u8;
-            }
-        }
+/// Buffers of [`Place::sample`], kept from picture to picture.
+#[derive(Default)]
+pub(super) struct Buffers {
+    padded: Vec<u8>,
+    taps: Vec<Tap>,
+}
+
+/// Where one output pixel comes from: a place in a padded channel, and the weights, of 256, of its neighbours to the right and below.
+struct Tap {
+    place: u32,
+    right: u16,
+    below: u16,
+}
+
+impl Tap {
+    #[inline(always)]
+    fn of(&self, source: &[u8], stride: usize) -> u8 {
+        let place = self.place as usize;
+        let (upper, lower) = (&source[place..place + 2], &source[place + stride..place + stride + 2]);
+        let (right, below) = (u32::from(self.right), u32::from(self.below));
+        let blend = |pair: &[u8]| u32::from(pair[0]) * (256 - right) + u32::from(pair[1]) * right;
+        ((blend(upper) * (256 - below) + blend(lower) * below + (1 << 15)) >> 16) as u8
     }
 }
 
 impl Fill {
-    /// A position along an axis of `len` pixels as one in the padded picture, at least 0 and at most `len + 1`.
+    /// A position along an axis of `len` pixels as one in the padded picture, at least 0 and at most `len + 1`; in 65,536ths.
     #[inline(always)]
-    fn inside(self, position: f32, len: usize) -> f32 {
-        let last = len as f32 - 1.0;
-        1.0 + match self {
-            Self::Border => position.clamp(-1.0, last + 1.0),
-            Self::Mirror => (last - (last - position.abs()).abs()).max(0.0),
+    fn inside(self, position: i64, len: usize) -> i64 {
+        let (one, last) = (1 << 16, (len as i64 - 1) << 16);
+        one + match self {
+            Self::Border => position.clamp(-one, last + one),
+            Self::Mirror => (last - (last - position.abs()).abs()).max(0),
         }
     }
 }

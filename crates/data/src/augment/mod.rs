@@ -12,7 +12,7 @@ use std::fmt;
 use crate::random::Random;
 use crate::{Batch, Error, InputSpec, Targets};
 
-use geometry::{Fill, Geometry};
+use geometry::{Buffers, Fill, Geometry};
 
 /// One operation. Its amount is a single number, and zero leaves it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Augment {
     pub(crate) fn painter(&self, input: &InputSpec) -> Painter {
         let (mean, _) = input.normalisation();
         let mean = mean.into_iter().map(|value| (value * 255.0 + 0.5) as u8).collect();
-        Painter { augment: *self, shape: input.shape(), mean, padded: Vec::new() }
+        Painter { augment: *self, shape: input.shape(), mean, buffers: Buffers::default() }
     }
 
     /// Mixes the samples of a batch with each other; `classes` is the number of class names.
@@ -140,7 +140,7 @@ pub(crate) struct Painter {
     augment: Augment,
     shape: [usize; 3],
     mean: Vec<u8>,
-    padded: Vec<u8>,
+    buffers: Buffers,
 }
 
 impl Painter {
@@ -148,7 +148,7 @@ impl Painter {
     /// map, so a picture is resampled once, and not at all where it only moves by whole pixels.
     pub(crate) fn paint(&mut self, source: &[u8], out: &mut [u8], random: &mut Random) {
         let place = Geometry::of(&self.augment).draw(self.shape, random);
-        place.sample(source, out, self.shape, self.augment.fill, &mut self.padded);
+        place.sample(source, out, self.shape, self.augment.fill, &mut self.buffers);
         colour::jitter(out, self.shape[0], self.augment.amount(Operation::Jitter), random);
         erase::erase(out, self.shape, self.augment.amount(Operation::Erase), &self.mean, random);
     }
