@@ -14,7 +14,7 @@ use crate::{Augment, Dataset, Error, InputSpec, Samples, Targets};
 ///
 /// Memory beyond the data set: the batch that the consumer holds, and two batches for each worker (one waiting, one in the making; with
 /// workers that is all that is ever read ahead). A batch of images takes `batch * channels * height * width` bytes; where files are
-/// decoded while training, each worker also holds one decoded picture at a time.
+/// decoded while training, each worker also holds one picture in the size of its file at a time.
 #[derive(Clone, Debug)]
 pub struct Loader {
     dataset: Arc<Dataset>,
@@ -175,7 +175,7 @@ impl Maker {
 
 /// The picture in `path` as `[channels, height, width]`.
 fn decode(path: &Path, spec: &crate::ImageSpec) -> Result<Vec<u8>, Error> {
-    let pixels = shim::decode_file(path, spec)?;
+    let pixels = crate::image::decode_file(path, spec)?;
     let len = spec.channels * spec.height * spec.width;
     if pixels.len() != len {
         return Err(Error::malformed(path, "decoded", format!("{len} pixels"), pixels.len()));
@@ -202,24 +202,6 @@ fn rows<T: Copy>(values: &[T], indices: &[u32], width: usize) -> Vec<T> {
         out.extend_from_slice(&values[index as usize * width..][..width]);
     }
     out
-}
-
-/// Stands in for `image::decode_file` until that lands.
-mod shim {
-    use std::path::Path;
-
-    use crate::{Error, ImageSpec};
-
-    pub(super) fn decode_file(path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
-        let picture = ::image::open(path).map_err(|error| Error::malformed(path, "picture", "an image", error))?;
-        let (width, height) = (spec.width as u32, spec.height as u32);
-        let picture = picture.resize_exact(width, height, ::image::imageops::FilterType::Triangle);
-        if spec.channels == 1 {
-            return Ok(picture.to_luma8().into_raw());
-        }
-        let raw = picture.to_rgb8().into_raw();
-        Ok((0..3).flat_map(|channel| raw.iter().skip(channel).step_by(3).copied().collect::<Vec<_>>()).collect())
-    }
 }
 
 #[cfg(test)]
