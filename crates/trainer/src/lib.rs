@@ -1,9 +1,32 @@
-//! trainer
+//! Trains a network: epochs, optimizer, learning-rate schedule, checkpoints and the run folder.
+//!
+//! [`train`] is the whole story, from initialisation to the last epoch; everything else here is a step of it. This library never
+//! prints, never exits, never chooses a device and never touches the network: the binary of the same name does.
 
+mod checkpoint;
+mod config;
 pub mod ema;
+mod error;
+mod evaluate;
+mod event;
 pub mod gradient;
+mod learner;
 pub mod optimizer;
+mod progress;
+mod run_folder;
 pub mod schedule;
 mod state;
+mod train;
 
+pub use checkpoint::Checkpoint;
+pub use config::TrainConfig;
+pub use ema::Ema;
+pub use error::{Error, task_exit_code};
+pub use evaluate::{Predicted, evaluate, evaluate_each};
+pub use event::{EpochSummary, Event};
+pub use optimizer::{Optimizer, OptimizerConfig};
+pub use progress::Progress;
+pub use run_folder::RunFolder;
+pub use schedule::ScheduleConfig;
 pub use state::StateError;
+pub use train::{Ended, Job, Report, train};

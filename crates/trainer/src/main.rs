@@ -1,1 +1,13 @@
-fn main(){}
+//! The `trainer` binary: parses the command line, hands over to `cli`, and exits with a documented code.
+
+mod cli;
+
+use std::process::ExitCode;
+
+// Burn's CPU backends allocate a fresh buffer for every operation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    ExitCode::from(cli::run())
+}

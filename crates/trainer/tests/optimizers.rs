@@ -1,4 +1,5 @@
 //! Optimizers, clipping, averaging and schedules against PyTorch's numbers: `golden/optimizers.py` made `golden/optimizers.json`.
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::optim::GradientsParams;

@@ -1,0 +1,155 @@
+//! Draws training events for people: a live bar and a line for each epoch on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use trainer::{EpochSummary, Event};
+
+/// What draws the events of a run.
+pub(crate) struct Bar {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    epochs: usize,
+    batches: usize,
+    learned: u64,
+    began: Instant,
+    said: Instant,
+    header: bool,
+}
+
+/// Between the lines of a long epoch where there is no terminal to draw a bar on.
+const PLAIN_EVERY: Duration = Duration::from_secs(15);
+
+impl Bar {
+    /// Draws on stderr, or not at all.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let now = Instant::now();
+        Self { bar: None, quiet, epochs: 0, batches: 0, learned: 0, began: now, said: now, header: false }
+    }
+
+    /// Draws one event.
+    pub(crate) fn draw(&mut self, event: &Event) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            Event::Started { parameters, epochs, done, batches, samples: [train, val, test] } => {
+                self.say(&format!(
+                    "{} parameters; {train} samples to train on, {val} to validate, {test} to test",
+                    grouped(*parameters as u64)
+                ));
+                (self.epochs, self.batches, self.began, self.said) =
+                    (*epochs, *batches, Instant::now(), Instant::now());
+                if std::io::stderr().is_terminal() {
+                    let bar = ProgressBar::new((epochs * batches) as u64).with_style(style());
+                    bar.set_position((done * batches) as u64);
+                    bar.reset_eta();
+                    self.bar = Some(bar);
+                }
+            }
+            Event::Step { epoch, batch, samples, loss, accuracy, .. } => {
+                self.learned += *samples as u64;
+                let rate = self.learned as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
+                let accuracy = accuracy.map(|value| format!("  accuracy {:5.2} %", value * 100.0)).unwrap_or_default();
+                let state = format!("loss {loss:.4}{accuracy}  {} samples/s", grouped(rate as u64));
+                match &self.bar {
+                    Some(bar) => {
+                        bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+                        bar.set_message(state);
+                        bar.set_position(((epoch - 1) * self.batches + batch) as u64);
+                    }
+                    None if self.said.elapsed() >= PLAIN_EVERY => {
+                        self.said = Instant::now();
+                        self.say(&format!("epoch {epoch}/{} batch {batch}/{}  {state}", self.epochs, self.batches));
+                    }
+                    None => {}
+                }
+            }
+            Event::Epoch(summary) => {
+                self.said = Instant::now();
+                if !std::mem::replace(&mut self.header, true) {
+                    self.say(&header(summary));
+                }
+                self.say(&row(summary, self.epochs));
+            }
+            Event::Note(note) => self.say(note),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix} {wide_bar} {msg}  {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸─")
+}
+
+/// Widths are those of `row`.
+fn header(summary: &EpochSummary) -> String {
+    let mut line = format!("{:>9} {:>11}", "epoch", "train loss");
+    if summary.train_accuracy.is_some() {
+        line += &format!(" {:>10}", "train acc.");
+    }
+    for (name, _) in shown(summary) {
+        line += &format!(" {:>width$}", format!("val {name}"), width = width(name));
+    }
+    line + &format!(" {:>9} {:>8}", "lr", "time")
+}
+
+fn row(summary: &EpochSummary, epochs: usize) -> String {
+    let mut line = format!("{:>9} {:>11.4}", format!("{}/{epochs}", summary.epoch), summary.train_loss);
+    if let Some(accuracy) = summary.train_accuracy {
+        line += &format!(" {:>8.2} %", accuracy * 100.0);
+    }
+    for (name, value) in shown(summary) {
+        line += &format!(" {value:>width$.4}", width = width(name));
+    }
+    line += &format!(" {:>9.2e} {:>7.1}s", summary.lr, summary.seconds);
+    if summary.best { line + "  best" } else { line }
+}
+
+/// The validation metrics that fit a line; all of them are in results.csv.
+fn shown(summary: &EpochSummary) -> impl Iterator<Item = (&str, f64)> {
+    summary.val.iter().take(3).map(|(name, value)| (name.as_str(), *value))
+}
+
+fn width(name: &str) -> usize {
+    (name.len() + 4).max(9)
+}
+
+/// `12345` as `12,345`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([0, 12, 999, 1000, 12345, 1234567].map(grouped), ["0", "12", "999", "1,000", "12,345", "1,234,567"]);
+    }
+}

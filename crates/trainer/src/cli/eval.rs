@@ -1,0 +1,145 @@
+//! `trainer eval MODEL DATA`: measures a model file on data that is read as the model reads it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use burn::tensor::Device;
+use data::{Dataset, Like, Loader};
+use models::{Model, ModelFile};
+use serde_json::json;
+use tasks::{Metrics, Task};
+use trainer::RunFolder;
+
+use super::failure::{Failure, code};
+use super::options::Options;
+use super::{Eval, Format, report, settle};
+
+/// Measures a model.
+pub(crate) fn run(arguments: &Eval) -> Result<u8> {
+    let device = device::select(&arguments.device)?;
+    let path = model_path(&arguments.model)?;
+    let file = ModelFile::load(&path, &device.device)?;
+    let task: Task = serde_json::from_value(file.task.clone())
+        .with_context(|| format!("`{}`: its task is not one that this build knows", path.display()))
+        .map_err(|error| Failure::with(code::MODEL, error))?;
+    let target = arguments.target.as_deref().map(|text| task.goal(text)).transpose()?;
+
+    let options = data_options(arguments)?;
+    let mut open = settle::open_options(&options)?;
+    open.like = Some(Like { input: file.model.input().clone(), outputs: task.outputs_kind() });
+    let dataset = data::open(Path::new(options.data.as_deref().unwrap_or("digits")), &open)?;
+    let (part, indices) = part(arguments.on.as_deref(), &dataset)?;
+
+    let dataset = Arc::new(dataset);
+    let loader = Loader::new(dataset.clone(), indices, arguments.batch).workers(arguments.workers);
+    let metrics = match &arguments.save_predictions {
+        None => trainer::evaluate(&file.model, &task, &loader, &device.device)?,
+        Some(path) => save_predictions(path, &file.model, &task, &loader, &dataset, &device.device)?,
+    };
+    match arguments.output.format {
+        Format::Json => {
+            let result =
+                json!({ "v": 1, "model": path, "on": part, "samples": loader.samples(), "metrics": metrics.report() });
+            println!("{result}");
+        }
+        Format::Text => {
+            println!("{} samples ({part}) of {}", loader.samples(), dataset.found.format);
+            println!("{}", report::summary(&metrics));
+            print!("{}", metrics.table(report::TABLE_ROWS));
+        }
+    }
+    match target {
+        Some(target) if !target.reached(&metrics) => {
+            Err(Failure::with(code::TARGET_MISSED, anyhow!("the target {target} is not reached")))
+        }
+        _ => Ok(0),
+    }
+}
+
+/// The model file itself, or the best one of a run.
+pub(crate) fn model_path(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let best = RunFolder::open(path)?.best();
+    match best.is_file() {
+        true => Ok(best),
+        false => Err(Failure::with(
+            code::MODEL,
+            anyhow!("`{}` has no weights yet: no epoch of the run has ended", path.display()),
+        )),
+    }
+}
+
+/// The options that the data is opened by: those of the run where no other data is named.
+fn data_options(arguments: &Eval) -> Result<Options> {
+    let mut options = match (&arguments.data, arguments.model.is_dir()) {
+        (None, true) => {
+            let run = RunFolder::open(&arguments.model)?;
+            let mut options = Options::from_recipe(&run.args())?;
+            options.split = Some(run.split());
+            options
+        }
+        (None, false) => {
+            return Err(Failure::usage(anyhow!(
+                "DATA is missing: a model file doesn't know its data; give a path, or the folder of a run"
+            )));
+        }
+        (Some(data), _) => Options { data: Some(data.clone()), ..Options::default() },
+    };
+    if !arguments.label.is_empty() {
+        options.label = Some(arguments.label.clone());
+    }
+    options.label_strip = arguments.label_strip.clone().or(options.label_strip);
+    options.split = arguments.split.clone().or(options.split);
+    options.seed = arguments.seed.or(options.seed);
+    Ok(options)
+}
+
+/// The samples to measure on, with their name.
+fn part(on: Option<&str>, dataset: &Dataset) -> Result<(&'static str, Vec<u32>)> {
+    let split = &dataset.split;
+    let all = || {
+        let mut all = [&split.train[..], &split.val, &split.test].concat();
+        all.sort_unstable();
+        all
+    };
+    match on {
+        Some("train") => Ok(("train", split.train.clone())),
+        Some("val") => Ok(("val", split.val.clone())),
+        Some("test") => Ok(("test", split.test.clone())),
+        Some("all") => Ok(("all", all())),
+        None if split.test.is_empty() => Ok(("all", all())),
+        None => Ok(("test", split.test.clone())),
+        Some(other) => Err(Failure::usage(anyhow!("--on: expected train, val, test or all, found `{other}`"))),
+    }
+}
+
+/// Measures, and writes a row for each sample, in order; the file appears when it is whole.
+fn save_predictions(
+    path: &Path,
+    model: &Model,
+    task: &Task,
+    loader: &Loader,
+    dataset: &Dataset,
+    device: &Device,
+) -> Result<Metrics> {
+    let aside = path.with_extension("partial");
+    let failed = |error: csv::Error| trainer::Error::Io { doing: "write", path: path.to_owned(), source: error.into() };
+    let mut writer = csv::Writer::from_path(&aside).map_err(failed)?;
+    writer.write_record(task.header()).map_err(failed)?;
+    let width = task.outputs();
+    let metrics = trainer::evaluate_each(model, task, loader, device, &mut |batch| {
+        for (row, &index) in batch.indices.iter().enumerate() {
+            let outputs = &batch.outputs[row * width..][..width];
+            let fields = task.row(&dataset.sources.name(index as usize), outputs, Some(batch.targets), row);
+            writer.write_record(fields).map_err(failed)?;
+        }
+        Ok(())
+    })?;
+    writer.flush().with_context(|| format!("cannot write `{}`", path.display()))?;
+    drop(writer);
+    std::fs::rename(&aside, path).with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(metrics)
+}

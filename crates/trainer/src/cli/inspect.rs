@@ -1,0 +1,80 @@
+//! `trainer inspect MODEL`: what a model file or a preset is made of.
+
+use anyhow::{Result, anyhow};
+use data::{Filter, Fit, ImageSpec, InputSpec};
+use models::{LayerSummary, ModelFile};
+use serde_json::json;
+
+use super::bar::grouped;
+use super::failure::Failure;
+use super::{Format, Inspect, eval, settle};
+
+/// Prints the layers.
+pub(crate) fn run(arguments: &Inspect) -> Result<u8> {
+    let path = std::path::Path::new(&arguments.model);
+    let (config, input, outputs, header) = if path.exists() {
+        let header = ModelFile::header(&eval::model_path(path)?)?;
+        (header.model.clone(), header.input.clone(), header.outputs, Some(header))
+    } else {
+        let config = settle::preset(&arguments.model)
+            .map_err(|error| Failure::usage(anyhow!("`{}` is no file, and as a preset: {error}", arguments.model)))?;
+        (config, input(&arguments.imgsz)?, arguments.outputs, None)
+    };
+    let layers = models::summary(&config, &input, outputs)?;
+    if arguments.output.format == Format::Json {
+        let (task, metrics) = header.map(|header| (header.task, header.metrics)).unzip();
+        println!(
+            "{}",
+            json!({ "v": 1, "model": config, "input": input, "outputs": outputs, "layers": layers, "task": task, "metrics": metrics })
+        );
+        return Ok(0);
+    }
+    print(&layers);
+    if let Some(header) = header {
+        println!("task {}", header.task);
+        println!("validation metrics {}", header.metrics);
+    }
+    Ok(0)
+}
+
+fn print(layers: &[LayerSummary]) {
+    let width = layers.iter().map(|layer| layer.name.len()).max().unwrap_or(0).max(5);
+    println!("{:width$}  {:24} {:>16} {:>13} {:>15}", "layer", "kind", "output shape", "parameters", "multiply-adds");
+    for layer in layers {
+        let shape = layer.output.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+        let [parameters, operations] = [layer.parameters, layer.multiply_adds].map(|n| grouped(n as u64));
+        println!("{:width$}  {:24} {shape:>16} {parameters:>13} {operations:>15}", layer.name, layer.kind);
+    }
+    let sum = |of: fn(&LayerSummary) -> usize| grouped(layers.iter().map(|layer| of(layer) as u64).sum());
+    println!(
+        "{:width$}  {:24} {:>16} {:>13} {:>15}",
+        "total",
+        "",
+        "",
+        sum(|l| l.parameters as usize),
+        sum(|l| l.multiply_adds as usize)
+    );
+}
+
+/// The input of a preset: `N`, `HEIGHTxWIDTH` (gray) or `CHANNELSxHEIGHTxWIDTH`.
+fn input(text: &str) -> Result<InputSpec> {
+    let parts: Vec<&str> = text.split('x').collect();
+    let (channels, size) = match parts.as_slice() {
+        [channels, rest @ ..] if rest.len() == 2 => {
+            (channels.parse().ok().filter(|n| [1, 3].contains(n)), rest.join("x"))
+        }
+        _ => (Some(1), text.to_owned()),
+    };
+    let channels =
+        channels.ok_or_else(|| Failure::usage(anyhow!("--imgsz: expected 1 or 3 channels, found `{text}`")))?;
+    let [height, width] = settle::image_size(&size)?;
+    Ok(InputSpec::Image(ImageSpec {
+        channels,
+        height,
+        width,
+        fit: Fit::default(),
+        filter: Filter::default(),
+        mean: vec![0.0; channels],
+        std: vec![1.0; channels],
+    }))
+}

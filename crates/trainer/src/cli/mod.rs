@@ -1,0 +1,218 @@
+//! The command line of `trainer`: one file for each subcommand. Only here does the crate print, choose a device or exit.
+
+pub(crate) mod failure;
+pub(crate) mod options;
+
+mod bar;
+mod completions;
+mod data_info;
+mod devices;
+mod eval;
+mod inspect;
+mod report;
+mod resume;
+mod settle;
+mod signals;
+mod train;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use options::Options;
+
+/// Trains neural networks (MLPs and CNNs) on images and tables. Without a subcommand: trains on the embedded handwritten digits.
+#[derive(Parser)]
+#[command(name = "trainer", version, max_term_width = 110, arg_required_else_help = false)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network on a folder of images, a table, an image list, IDX or CIFAR files
+    #[command(args_override_self = true)]
+    Train(Train),
+    /// Go on with a run that was interrupted, or add epochs to one that ended
+    Resume(Resume),
+    /// Measure a trained model on data
+    Eval(Eval),
+    /// Show a model file or a preset: layers, output shapes, parameters, multiply-adds
+    Inspect(Inspect),
+    /// Look at what a path holds
+    #[command(subcommand)]
+    Data(Data),
+    /// List the devices that this binary and machine have
+    Devices {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct Output {
+    /// text for people, json for programs
+    #[arg(long, value_enum, default_value_t = Format::Text, global = false)]
+    pub(crate) format: Format,
+}
+
+/// Output formats of commands that answer a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Train {
+    /// A TOML file of options; flags and environment variables win over it
+    #[arg(long, visible_alias = "config", env = "STRIATE_RECIPE", value_name = "FILE")]
+    pub(crate) recipe: Option<PathBuf>,
+    /// Print the effective options as a recipe, and don't train
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// Print no progress
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Resume {
+    /// The folder of the run
+    pub(crate) run: PathBuf,
+    /// Epochs in all, if other than before
+    #[arg(long)]
+    pub(crate) epochs: Option<usize>,
+    /// Threads that prepare batches
+    #[arg(long, short = 'j')]
+    pub(crate) workers: Option<usize>,
+    /// Device, if other than before
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Print no progress
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Eval {
+    /// A model file, or the folder of a run
+    pub(crate) model: PathBuf,
+    /// What to measure it on [default: the test split of the run's own data]
+    pub(crate) data: Option<String>,
+    /// train, val, test or all [default: test where there is one, else all]
+    #[arg(long)]
+    pub(crate) on: Option<String>,
+    /// Target column or columns of a table or image list
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) label: Vec<String>,
+    /// Characters to cut off the end of every label
+    #[arg(long)]
+    pub(crate) label_strip: Option<String>,
+    /// A split.csv to follow
+    #[arg(long)]
+    pub(crate) split: Option<PathBuf>,
+    /// Seed of the split, where none is given
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Write a row for each sample: source, truth, prediction, probabilities
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_predictions: Option<PathBuf>,
+    /// Exit with 6 unless this is reached, such as accuracy=0.98
+    #[arg(long, value_name = "METRIC=VALUE")]
+    pub(crate) target: Option<String>,
+    /// Samples at a time
+    #[arg(long, short, default_value_t = 256)]
+    pub(crate) batch: usize,
+    /// Threads that prepare batches
+    #[arg(long, short = 'j', default_value_t = 1)]
+    pub(crate) workers: usize,
+    /// Device
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Inspect {
+    /// A model file, the folder of a run, or the name of a preset
+    pub(crate) model: String,
+    /// For a preset: size of the input, N, HEIGHTxWIDTH or CHANNELSxHEIGHTxWIDTH
+    #[arg(long, default_value = "1x28x28")]
+    pub(crate) imgsz: String,
+    /// For a preset: number of outputs
+    #[arg(long, default_value_t = 10)]
+    pub(crate) outputs: usize,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Subcommand)]
+enum Data {
+    /// Say what a path holds: format, task, classes, sizes, split
+    Info(DataInfo),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct DataInfo {
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// Runs the command line and returns the exit code.
+pub(crate) fn run() -> u8 {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", one_line(&error));
+            failure::exit_code(&error)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8> {
+    match cli.command {
+        None => train::first_run(),
+        Some(Command::Train(arguments)) => train::run(arguments),
+        Some(Command::Resume(arguments)) => resume::run(arguments),
+        Some(Command::Eval(arguments)) => eval::run(&arguments),
+        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
+        Some(Command::Data(Data::Info(arguments))) => data_info::run(arguments),
+        Some(Command::Devices { output }) => devices::run(output),
+        Some(Command::Completions { shell }) => completions::run(shell),
+    }
+}
+
+/// The chain of an error on one line; causes that an outer message repeats are left out.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text.replace('\n', " ")
+}

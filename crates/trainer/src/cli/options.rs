@@ -1,0 +1,356 @@
+//! What a user may set for a training run, by flag, environment variable or recipe file: every field optional. Layers them in one
+//! order (defaults < recipe < environment < flags) and writes the effective ones to `args.toml`. What they mean is in `settle`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+
+/// The options of `trainer train`. A recipe is a TOML file of the same keys, with `_` for `-`; an environment variable has the same
+/// name in capitals behind `STRIATE_`.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_line_help = false)]
+pub(crate) struct Options {
+    /// What to train on: a folder of images, a table, an image list, IDX or CIFAR files, or the name of a fetched set [default: digits]
+    #[arg(value_name = "DATA", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Same as the positional DATA
+    #[arg(
+        long = "data",
+        value_name = "DATA",
+        id = "data_flag",
+        env = "STRIATE_DATA",
+        help_heading = "Data",
+        conflicts_with = "data"
+    )]
+    #[serde(skip)]
+    pub data_flag: Option<String>,
+    /// Target column or columns of a table or image list, by name or position (from 1)
+    #[arg(long, env = "STRIATE_LABEL", value_delimiter = ',', value_name = "COLS", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Vec<String>>,
+    /// Characters to cut off the end of every label
+    #[arg(long, env = "STRIATE_LABEL_STRIP", value_name = "CHARS", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_strip: Option<String>,
+    /// Whether a table's first row names its columns [default: by what it looks like]
+    #[arg(long, env = "STRIATE_HEADER", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// Columns of a table whose numbers are codes of categories
+    #[arg(long, env = "STRIATE_CATEGORICAL", value_delimiter = ',', value_name = "COLS", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub categorical: Option<Vec<String>>,
+    /// Columns of a table to leave out
+    #[arg(long, env = "STRIATE_DROP", value_delimiter = ',', value_name = "COLS", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop: Option<Vec<String>>,
+    /// A second table that holds the test rows
+    #[arg(long, env = "STRIATE_TEST", value_name = "FILE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// A split.csv of an earlier run to follow
+    #[arg(long, env = "STRIATE_SPLIT", value_name = "FILE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<PathBuf>,
+    /// Keep a stratified part of N samples
+    #[arg(long, env = "STRIATE_LIMIT", value_name = "N", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Read targets as this: classification, regression or multi-label [default: by the data]
+    #[arg(long, env = "STRIATE_TASK", value_name = "TASK", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Image size: N or HEIGHTxWIDTH [default: by the data]
+    #[arg(long, alias = "img-size", env = "STRIATE_IMGSZ", value_name = "SIZE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imgsz: Option<String>,
+    /// Image channels: 1 (gray) or 3 (RGB) [default: by the data]
+    #[arg(long, env = "STRIATE_CHANNELS", value_name = "N", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Images of another aspect ratio: crop, stretch or pad [default: crop]
+    #[arg(long, env = "STRIATE_FIT", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fit: Option<String>,
+    /// Resize filter: nearest, triangle, catmullrom or lanczos3 [default: triangle]
+    #[arg(long, env = "STRIATE_FILTER", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Memory for decoded images in MiB; a folder that needs more is decoded while training [default: 2048]
+    #[arg(long, env = "STRIATE_MEMORY", value_name = "MIB", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// none, light, strong, or a list such as flip,crop:4,rotate:10,mixup:0.2 [default: none]
+    #[arg(long, env = "STRIATE_AUGMENT", value_name = "LIST", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<String>,
+
+    /// A preset: mlp, cnn, lenet5, resnet20 or resnet18; a recipe may hold a whole architecture here [default: cnn, mlp for tables]
+    #[arg(long, env = "STRIATE_MODEL", value_name = "NAME", value_parser = Architecture::preset, help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Architecture>,
+    /// Units of the hidden fully connected layers
+    #[arg(long, env = "STRIATE_HIDDEN", value_delimiter = ',', value_name = "N,N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// Filters of each convolution stage
+    #[arg(long, env = "STRIATE_FILTERS", value_delimiter = ',', value_name = "N,N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Vec<usize>>,
+    /// Kernel size of the convolutions
+    #[arg(long, env = "STRIATE_KERNEL", value_name = "N", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<usize>,
+    /// Probability that dropout zeroes an activation
+    #[arg(long, env = "STRIATE_DROPOUT", value_name = "P", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// Normalisation: none, batch, ...
+    #[arg(long, env = "STRIATE_NORM", value_name = "NAME", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norm: Option<String>,
+    /// Activation: relu, gelu, silu, tanh ...
+    #[arg(long, env = "STRIATE_ACTIVATION", value_name = "NAME", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<String>,
+    /// Initialiser of the weights: kaiming_uniform, xavier_normal, orthogonal ...
+    #[arg(long, env = "STRIATE_INIT", value_name = "NAME", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+
+    /// Loss of a regression: mse, mae or huber[:DELTA] [default: mse]
+    #[arg(long, env = "STRIATE_LOSS", value_name = "NAME", help_heading = "Loss")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<String>,
+    /// Probability spread over the wrong classes [default: 0]
+    #[arg(long, alias = "smoothing", env = "STRIATE_LABEL_SMOOTHING", value_name = "P", help_heading = "Loss")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_smoothing: Option<f64>,
+    /// none, auto (rare classes weigh more) or a number for each class [default: none]
+    #[arg(long, env = "STRIATE_CLASS_WEIGHTS", value_name = "LIST", help_heading = "Loss")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<String>,
+
+    /// Passes over the training split
+    #[arg(long, env = "STRIATE_EPOCHS", value_name = "N", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Samples in a step
+    #[arg(long, short, alias = "batch-size", env = "STRIATE_BATCH", value_name = "N", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// Batches whose gradients are averaged for one update [default: 1]
+    #[arg(long, env = "STRIATE_ACCUMULATE", value_name = "N", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accumulate: Option<usize>,
+    /// sgd, adam, adamw, rmsprop or lion [default: adamw]
+    #[arg(long, alias = "opt", env = "STRIATE_OPTIMIZER", value_name = "NAME", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optimizer: Option<String>,
+    /// Peak learning rate [default: by the optimizer]
+    #[arg(long, alias = "learning-rate", env = "STRIATE_LR", value_name = "RATE", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Momentum of sgd and rmsprop [default: 0.9 for sgd]
+    #[arg(long, env = "STRIATE_MOMENTUM", value_name = "M", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// Nesterov's momentum for sgd
+    #[arg(long, env = "STRIATE_NESTEROV", num_args = 0..=1, default_missing_value = "true", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nesterov: Option<bool>,
+    /// Weight decay; norms and biases are spared [default: by the optimizer]
+    #[arg(long, env = "STRIATE_WEIGHT_DECAY", value_name = "W", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// constant, step, linear, cosine, one_cycle, polynomial or plateau [default: cosine]
+    #[arg(long, alias = "sched", env = "STRIATE_SCHEDULE", value_name = "NAME", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Epochs (may be a fraction) in which the learning rate rises from zero [default: 0]
+    #[arg(long, alias = "warmup-epochs", env = "STRIATE_WARMUP", value_name = "EPOCHS", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<f64>,
+    /// Epochs between the drops of the step schedule
+    #[arg(long, env = "STRIATE_STEP_EPOCHS", value_name = "EPOCHS", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_epochs: Option<u32>,
+    /// Factor of the step and plateau schedules [default: 0.1]
+    #[arg(long, env = "STRIATE_GAMMA", value_name = "FACTOR", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    /// Largest global norm of the gradients
+    #[arg(long, env = "STRIATE_CLIP_NORM", value_name = "NORM", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Largest absolute value of a gradient
+    #[arg(long, env = "STRIATE_CLIP_VALUE", value_name = "VALUE", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_value: Option<f64>,
+    /// Keep averaged weights with this decay, and validate and save those
+    #[arg(long, env = "STRIATE_EMA", value_name = "DECAY", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// Decides every random draw [default: 0]
+    #[arg(long, env = "STRIATE_SEED", value_name = "N", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+
+    /// Stop after this many epochs without a better validation
+    #[arg(long, env = "STRIATE_PATIENCE", value_name = "EPOCHS", help_heading = "Stopping")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// Stop once the validation loss is at most this
+    #[arg(long, env = "STRIATE_TARGET_LOSS", value_name = "LOSS", help_heading = "Stopping")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_loss: Option<f64>,
+    /// Stop once a validation metric is reached, such as accuracy=0.99; exit 6 if it never is
+    #[arg(long, env = "STRIATE_TARGET", value_name = "METRIC=VALUE", help_heading = "Stopping")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Stop after this time: 90s, 10m, 1.5h
+    #[arg(long, env = "STRIATE_TIME", value_name = "TIME", help_heading = "Stopping")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+
+    /// auto, flex, ndarray, wgpu[:N], vulkan[:N], metal[:N] or cuda[:N], as far as this build has them [default: auto]
+    #[arg(long, env = "STRIATE_DEVICE", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Threads that prepare batches [default: 1]
+    #[arg(long, short = 'j', env = "STRIATE_WORKERS", value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
+    /// Folder of the runs [default: runs]
+    #[arg(long, env = "STRIATE_RUNS", value_name = "DIR", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<PathBuf>,
+    /// Name of the run's folder; a number is added if it exists [default: by data and model]
+    #[arg(long, env = "STRIATE_NAME", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A preset's name, or in a recipe a whole `[model]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Architecture {
+    /// A preset.
+    Preset(String),
+    /// The architecture itself.
+    Table(toml::Table),
+}
+
+impl Architecture {
+    fn preset(name: &str) -> Result<Self, std::convert::Infallible> {
+        Ok(Self::Preset(name.to_owned()))
+    }
+}
+
+impl Options {
+    /// Reads a recipe (or an `args.toml`, which is one).
+    pub(crate) fn from_recipe(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the recipe `{}`", path.display()))
+            .map_err(Failure::usage)?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Parses a recipe's text; `place` names it in messages.
+    pub(crate) fn parse(text: &str, place: &str) -> Result<Self> {
+        let table: toml::Table =
+            text.parse().with_context(|| format!("recipe `{place}` is not TOML")).map_err(Failure::usage)?;
+        let known = Self::keys();
+        for key in table.keys() {
+            if !known.contains(&key.as_str()) {
+                let near = nearest(key, known.iter().copied());
+                let hint = near.map_or_else(
+                    || format!("known are {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                return Err(Failure::usage(anyhow::anyhow!("recipe `{place}`: unknown key `{key}`; {hint}")));
+            }
+        }
+        table.try_into().with_context(|| format!("recipe `{place}`")).map_err(Failure::usage)
+    }
+
+    /// Every key of a recipe.
+    fn keys() -> Vec<&'static str> {
+        // The one list of the names is the struct itself: clap knows them.
+        let command = <Self as clap::Args>::augment_args(clap::Command::new("train"));
+        command
+            .get_arguments()
+            .map(|argument| argument.get_id().as_str().to_owned().leak() as &'static str)
+            .filter(|key| *key != "data_flag")
+            .collect()
+    }
+
+    /// These options, with `below` where they say nothing. Another `model` takes the place of the whole architecture below.
+    pub(crate) fn over(mut self, mut below: Self) -> Result<Self> {
+        self.data = self.data.or(self.data_flag.take());
+        if self.model.is_some() {
+            (below.model, below.hidden, below.filters, below.kernel) = (None, None, None, None);
+            (below.dropout, below.norm, below.activation, below.init) = (None, None, None, None);
+        }
+        let mut table = toml::Table::try_from(below)?;
+        table.extend(toml::Table::try_from(self)?);
+        Ok(table.try_into()?)
+    }
+
+    /// Whether nothing says what to train on, nor how: then the first run's recipe does.
+    pub(crate) fn names_no_data(&self) -> bool {
+        self.data.is_none() && self.data_flag.is_none()
+    }
+
+    /// As a recipe's text.
+    pub(crate) fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(&toml::Table::try_from(self)?)?)
+    }
+}
+
+/// The name among `known` that `name` was probably meant to be.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), candidate), candidate))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = Options::parse("epoch = 3", "r.toml").unwrap_err();
+        assert_eq!(error.to_string(), "recipe `r.toml`: unknown key `epoch`; did you mean `epochs`?");
+    }
+
+    #[test]
+    fn flags_win_over_the_recipe_whatever_it_says_else() {
+        let recipe = Options::parse("epochs = 3\nlr = 0.1", "r").unwrap();
+        let flags = Options { epochs: Some(5), ..Options::default() };
+        let both = flags.over(recipe).unwrap();
+        assert_eq!((both.epochs, both.lr), (Some(5), Some(0.1)));
+    }
+
+    #[test]
+    fn options_survive_their_own_recipe() {
+        let options = Options {
+            data: Some("x".into()),
+            label: Some(vec!["a".into(), "b".into()]),
+            nesterov: Some(true),
+            lr: Some(0.1),
+            model: Some(Architecture::Preset("mlp".into())),
+            ..Options::default()
+        };
+        assert_eq!(Options::parse(&options.to_toml().unwrap(), "r").unwrap(), options);
+    }
+}

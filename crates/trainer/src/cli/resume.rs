@@ -1,0 +1,37 @@
+//! `trainer resume RUN`: goes on with a run from its newest whole checkpoint. The run's own configuration decides; only epochs,
+//! workers and device may be given anew.
+
+use anyhow::Result;
+use trainer::{Checkpoint, RunFolder};
+
+use super::options::Options;
+use super::train::Sitting;
+use super::{Resume, settle};
+
+/// Goes on with a run.
+pub(crate) fn run(arguments: Resume) -> Result<u8> {
+    let run = RunFolder::open(&arguments.run)?;
+    let mut options = Options::from_recipe(&run.args())?;
+    options.split = Some(run.split());
+    options.limit = None;
+    let mut changed = Vec::new();
+    if let Some(epochs) = arguments.epochs.filter(|epochs| options.epochs != Some(*epochs)) {
+        changed.push(format!("--epochs {epochs} instead of {}", options.epochs.unwrap_or_default()));
+        options.epochs = Some(epochs);
+    }
+    if let Some(device) = arguments.device.filter(|device| options.device.as_ref() != Some(device)) {
+        changed.push(format!("--device {device} instead of {}", options.device.as_deref().unwrap_or("auto")));
+        options.device = Some(device);
+    }
+    options.workers = arguments.workers.or(options.workers);
+    let (checkpoint, warnings) = Checkpoint::load_newest(&run.checkpoints())?;
+    for line in warnings {
+        eprintln!("warning: {line}");
+    }
+    if !changed.is_empty() {
+        eprintln!("changed: {}", changed.join(", "));
+    }
+    let dataset = settle::open(&options)?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    sitting.train(&run, Some(checkpoint))
+}

@@ -1,0 +1,249 @@
+//! From options to settings: fills in every default, and says what is wrong in the words of the flags.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use data::{Augment, Dataset, InputSpec, OpenOptions, TaskKind};
+use models::{Custom, ModelConfig};
+use serde::de::DeserializeOwned;
+use tasks::{ClassWeights, LossOptions};
+use trainer::{OptimizerConfig, ScheduleConfig, TrainConfig};
+
+use super::failure::Failure;
+use super::options::{Architecture, Options, nearest};
+
+/// Opens the data that `options` name.
+pub(crate) fn open(options: &Options) -> Result<Dataset> {
+    let name = options.data.as_deref().unwrap_or("digits");
+    Ok(data::open(Path::new(name), &open_options(options)?)?)
+}
+
+/// The data's part of the options.
+pub(crate) fn open_options(options: &Options) -> Result<OpenOptions> {
+    Ok(OpenOptions {
+        label: options.label.clone().unwrap_or_default(),
+        label_strip: options.label_strip.clone(),
+        drop: options.drop.clone().unwrap_or_default(),
+        test: options.test.clone(),
+        split: options.split.clone(),
+        seed: options.seed.unwrap_or(0),
+        limit: options.limit,
+        image_size: options.imgsz.as_deref().map(image_size).transpose()?,
+        channels: options.channels,
+        fit: options.fit.as_deref().map(|name| named("--fit", name)).transpose()?.unwrap_or_default(),
+        filter: options.filter.as_deref().map(|name| named("--filter", name)).transpose()?.unwrap_or_default(),
+        memory: options.memory.map(|mib| mib << 20),
+        task: options.task.as_deref().map(task).transpose()?,
+        header: options.header,
+        categorical: options.categorical.clone().unwrap_or_default(),
+        like: None,
+    })
+}
+
+/// The options with every default filled in: what `args.toml` holds.
+pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
+    let table = matches!(dataset.input, InputSpec::Table(_));
+    let model = match options.model.take() {
+        Some(Architecture::Table(table)) => table.try_into().context("[model]").map_err(Failure::usage)?,
+        Some(Architecture::Preset(name)) => preset(&name)?,
+        None => preset(if table { "mlp" } else { "cnn" })?,
+    };
+    let model = model
+        .customise(&Custom {
+            hidden: options.hidden.take(),
+            filters: options.filters.take(),
+            kernel: options.kernel.take(),
+            dropout: options.dropout.take(),
+            norm: parsed("--norm", options.norm.take())?,
+            activation: parsed("--activation", options.activation.take())?,
+            init: parsed("--init", options.init.take())?,
+        })
+        .map_err(Failure::usage)?;
+    options.model = Some(Architecture::Table(toml::Table::try_from(&model)?));
+
+    options.optimizer.get_or_insert_with(|| "adamw".into());
+    let default_lr = optimizer(&options)?.default_lr();
+    options.lr.get_or_insert(default_lr);
+    options.data.get_or_insert_with(|| "digits".into());
+    if let Some(data) = options.data.as_mut().filter(|data| *data != "digits") {
+        // Absolute, so that the run can be resumed from another folder.
+        if let Ok(path) = std::fs::canonicalize(&*data) {
+            *data = path.to_string_lossy().into_owned();
+        }
+    }
+    options.epochs.get_or_insert(20);
+    options.batch.get_or_insert(64);
+    options.accumulate.get_or_insert(1);
+    options.schedule.get_or_insert_with(|| "cosine".into());
+    options.warmup.get_or_insert(0.0);
+    options.label_smoothing.get_or_insert(0.0);
+    options.class_weights.get_or_insert_with(|| "none".into());
+    options.augment.get_or_insert_with(|| "none".into());
+    options.seed.get_or_insert(0);
+    options.device.get_or_insert_with(|| "auto".into());
+    options.workers.get_or_insert(1);
+    options.runs.get_or_insert_with(|| "runs".into());
+    Ok(options)
+}
+
+/// The settings that filled-in options mean for `dataset`.
+pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig> {
+    let Some(Architecture::Table(table)) = &options.model else { bail!("the options are not filled in") };
+    let model: ModelConfig = table.clone().try_into().context("[model]").map_err(Failure::usage)?;
+    let mut config = TrainConfig::new(model);
+    config.loss = loss(options)?;
+    config.epochs = options.epochs.unwrap_or(config.epochs);
+    config.batch = options.batch.unwrap_or(config.batch);
+    config.accumulate = options.accumulate.unwrap_or(1);
+    config.optimizer = optimizer(options)?;
+    config.lr = options.lr.unwrap_or(config.lr);
+    config.schedule = schedule(options)?;
+    config.clip_norm = options.clip_norm;
+    config.clip_value = options.clip_value;
+    config.augment = Augment::parse(options.augment.as_deref().unwrap_or("none"), &dataset.input, &dataset.targets)?;
+    config.ema = options.ema;
+    config.patience = options.patience;
+    config.target_loss = options.target_loss;
+    config.time = options.time.as_deref().map(time).transpose()?;
+    config.seed = options.seed.unwrap_or(0);
+    config.workers = options.workers.unwrap_or(1);
+    Ok(config)
+}
+
+/// A preset by name.
+pub(crate) fn preset(name: &str) -> Result<ModelConfig> {
+    ModelConfig::preset(name).ok_or_else(|| unknown("--model", name, ModelConfig::PRESETS))
+}
+
+fn loss(options: &Options) -> Result<LossOptions> {
+    let class_weights = match options.class_weights.as_deref() {
+        None | Some("none") => ClassWeights::None,
+        Some("auto") => ClassWeights::Auto,
+        Some(list) => {
+            let numbers: Result<Vec<f32>, _> = list.split(',').map(|number| number.trim().parse()).collect();
+            let expected =
+                || anyhow!("--class-weights: expected none, auto or a number for each class, found `{list}`");
+            ClassWeights::Given(numbers.map_err(|_| Failure::usage(expected()))?)
+        }
+    };
+    Ok(LossOptions {
+        label_smoothing: options.label_smoothing.unwrap_or(0.0) as f32,
+        class_weights,
+        loss: options.loss.clone(),
+    })
+}
+
+/// The optimizer by its name, with those of its constants that have flags.
+fn optimizer(options: &Options) -> Result<OptimizerConfig> {
+    let name = options.optimizer.as_deref().unwrap_or("adamw");
+    let mut config =
+        OptimizerConfig::named(name).ok_or_else(|| unknown("--optimizer", name, OptimizerConfig::NAMES))?;
+    // PyTorch's SGD has no momentum of its own; everybody who trains networks by it gives it 0.9.
+    if let Some(momentum) = options.momentum.or((name == "sgd").then_some(0.9)) {
+        config = config.with_momentum(momentum);
+    }
+    if let Some(weight_decay) = options.weight_decay {
+        config = config.with_weight_decay(weight_decay);
+    }
+    match (&mut config, options.nesterov) {
+        (OptimizerConfig::Sgd(sgd), Some(nesterov)) => sgd.nesterov = nesterov,
+        (_, Some(true)) => return Err(Failure::usage(anyhow!("--nesterov is for sgd, not for {name}"))),
+        _ => {}
+    }
+    config.check().map_err(|what| Failure::usage(anyhow!("--optimizer {name}: {what}")))?;
+    Ok(config)
+}
+
+/// The schedule by its name, with those of its numbers that have flags; a number that it hasn't is an error.
+fn schedule(options: &Options) -> Result<ScheduleConfig> {
+    let name = options.schedule.as_deref().unwrap_or("cosine").replace('-', "_");
+    if ScheduleConfig::named(&name).is_none() {
+        return Err(unknown("--schedule", &name, ScheduleConfig::NAMES));
+    }
+    let mut table = toml::Table::new();
+    table.insert("name".into(), name.as_str().into());
+    table.extend(options.warmup.map(|epochs| ("warmup_epochs".to_owned(), epochs.into())));
+    table.extend(options.step_epochs.map(|epochs| ("every".to_owned(), i64::from(epochs).into())));
+    let factor = if name == "plateau" { "factor" } else { "gamma" };
+    table.extend(options.gamma.map(|gamma| (factor.to_owned(), gamma.into())));
+    table.try_into().map_err(|error: toml::de::Error| Failure::usage(anyhow!("--schedule {name}: {}", error.message())))
+}
+
+fn unknown(flag: &str, name: &str, known: &[&str]) -> anyhow::Error {
+    let hint = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    Failure::usage(anyhow!("{flag}: unknown name `{name}`; {hint}known are {}", known.join(", ")))
+}
+
+/// A word that the models crate knows by name.
+fn parsed<T: FromStr<Err = models::Error>>(flag: &str, word: Option<String>) -> Result<Option<T>> {
+    word.map(|word| word.parse().map_err(|error| Failure::usage(anyhow!("{flag}: {error}")))).transpose()
+}
+
+fn task(name: &str) -> Result<TaskKind> {
+    match name {
+        "classification" => Ok(TaskKind::Classification),
+        "multi-label" => Ok(TaskKind::MultiLabel),
+        "regression" => Ok(TaskKind::Regression),
+        _ => Err(Failure::usage(anyhow!("--task: expected classification, multi-label or regression, found `{name}`"))),
+    }
+}
+
+/// A value that serde knows by name.
+fn named<T: DeserializeOwned>(flag: &str, name: &str) -> Result<T> {
+    T::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name))
+        .map_err(|error| Failure::usage(anyhow!("{flag}: {error}")))
+}
+
+/// `N` or `HEIGHTxWIDTH`.
+pub(crate) fn image_size(text: &str) -> Result<[usize; 2]> {
+    let (height, width) = text.split_once(['x', 'X']).unwrap_or((text, text));
+    match (height.trim().parse(), width.trim().parse()) {
+        (Ok(height), Ok(width)) if (1..=4096).contains(&height) && (1..=4096).contains(&width) => Ok([height, width]),
+        _ => Err(Failure::usage(anyhow!("--imgsz: expected N or HEIGHTxWIDTH, each in 1..=4096, found `{text}`"))),
+    }
+}
+
+/// `90s`, `10m`, `1.5h`; a bare number is seconds.
+fn time(text: &str) -> Result<Duration> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let scale = match unit {
+        "" | "s" => Some(1.0),
+        "m" | "min" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    };
+    number
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .zip(scale)
+        .and_then(|(number, scale)| Duration::try_from_secs_f64(number * scale).ok())
+        .ok_or_else(|| Failure::usage(anyhow!("--time: expected such as 90s, 10m or 1.5h, found `{text}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(time("90s").unwrap(), Duration::from_secs(90));
+        assert_eq!(time("1.5h").unwrap(), Duration::from_secs(5400));
+        assert_eq!(time("10m").unwrap(), Duration::from_secs(600));
+        for bad in ["", "m", "10x", "-3s", "1e99h"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        assert_eq!(image_size("32").unwrap(), [32, 32]);
+        assert_eq!(image_size("24x32").unwrap(), [24, 32]);
+        for bad in ["0", "x", "32x", "5000", "a"] {
+            assert!(image_size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `trainer` without anything, and `trainer train`.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use data::Dataset;
+use serde_json::json;
+use tasks::Task;
+use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder};
+
+use super::bar::Bar;
+use super::failure::{Failure, code};
+use super::options::{Architecture, Options};
+use super::signals::Signals;
+use super::{Format, Output, Train, report, settle};
+
+/// The recipe of the first run, whose file states what it reached.
+const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
+
+/// `trainer` without anything: the embedded digits by their recipe.
+pub(crate) fn first_run() -> Result<u8> {
+    run(Train {
+        recipe: None,
+        print_config: false,
+        quiet: false,
+        output: Output { format: Format::Text },
+        options: Options::default(),
+    })
+}
+
+/// `trainer train`.
+pub(crate) fn run(arguments: Train) -> Result<u8> {
+    let flags = arguments.options;
+    let recipe = match &arguments.recipe {
+        Some(path) => Options::from_recipe(path)?,
+        None if flags.names_no_data() => Options::parse(DIGITS, "digits/cnn.toml")?,
+        None => Options::default(),
+    };
+    let options = flags.over(recipe)?;
+    let dataset = settle::open(&options)?;
+    let options = settle::fill(options, &dataset)?;
+    if arguments.print_config {
+        print!("{}", options.to_toml()?);
+        return Ok(0);
+    }
+    let runs = options.runs.clone().unwrap_or_else(|| "runs".into());
+    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    let run = RunFolder::create(&runs, &name(&options))?;
+    RunFolder::write(&run.args(), options.to_toml()?.as_bytes())?;
+    data::split::write_csv(&run.split(), &sitting.dataset)?;
+    sitting.train(&run, None)
+}
+
+/// The run's folder name: as given, else by data and model.
+fn name(options: &Options) -> String {
+    if let Some(name) = &options.name {
+        return name.clone();
+    }
+    let data = options.data.as_deref().unwrap_or("digits");
+    let stem = std::path::Path::new(data).file_stem().unwrap_or_default().to_string_lossy();
+    let architecture = match &options.model {
+        Some(Architecture::Table(table)) => table.get("arch").and_then(|arch| arch.as_str()).unwrap_or("model"),
+        _ => "model",
+    };
+    let stem: String = stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    format!("{}-{architecture}", stem.trim_matches(['.', '-']))
+}
+
+/// One sitting of a run: from settled options to the last line that is printed.
+pub(crate) struct Sitting {
+    options: Options,
+    config: trainer::TrainConfig,
+    dataset: Arc<Dataset>,
+    task: Task,
+    device: device::Selected,
+    bar: Bar,
+    output: Output,
+}
+
+impl Sitting {
+    /// Settles everything that can fail before a folder is made, and says what was found.
+    pub(crate) fn prepare(options: &Options, dataset: Dataset, quiet: bool, output: Output) -> Result<Self> {
+        let mut config = settle::config(options, &dataset)?;
+        config.check()?;
+        let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
+        config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
+        let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
+        let mut bar = Bar::new(quiet);
+        for line in report::statement(&dataset) {
+            bar.draw(&Event::Note(line));
+        }
+        bar.draw(&Event::Note(format!("augment  {}", config.augment)));
+        bar.draw(&Event::Note(format!("device   {}", device.name)));
+        if let Some(note) = &device.note {
+            bar.draw(&Event::Note(format!("note     {note}")));
+        }
+        Ok(Self { options: options.clone(), config, dataset: Arc::new(dataset), task, device, bar, output })
+    }
+
+    /// Trains, and reports.
+    pub(crate) fn train(mut self, run: &RunFolder, resume: Option<Checkpoint>) -> Result<u8> {
+        let signals = Signals::listen()?;
+        let job = Job {
+            config: &self.config,
+            dataset: self.dataset.clone(),
+            task: self.task.clone(),
+            device: self.device.device.clone(),
+            run,
+            resume,
+            provenance: self.provenance(),
+        };
+        let bar = &mut self.bar;
+        let outcome = trainer::train(job, &|| signals.stop(), &mut |event| bar.draw(&event));
+        bar.finish();
+        let report = outcome?;
+        if report.ended == Ended::Interrupted {
+            eprintln!(
+                "interrupted in epoch {}; go on with: {}",
+                report.epochs + 1,
+                report::trainer_command(&format!("resume {}", report::quoted(run.path())))
+            );
+            return Ok(signals.code());
+        }
+        let metrics = self.metrics(&report);
+        RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?)?;
+        match self.output.format {
+            Format::Json => println!("{}", json!({ "v": 1, "run": run.path(), "result": metrics })),
+            Format::Text => self.print(run, &report),
+        }
+        match &self.config.target {
+            Some(target) if report.ended != Ended::Target => Err(Failure::with(
+                code::TARGET_MISSED,
+                anyhow!("the target {target} was not reached in {} epochs", report.epochs),
+            )),
+            _ => Ok(0),
+        }
+    }
+
+    /// What a model file says about its making. No clock, run name, host or path: equal runs give equal files.
+    fn provenance(&self) -> serde_json::Value {
+        let mut options = self.options.clone();
+        (options.data, options.runs, options.name, options.device, options.workers) = (None, None, None, None, None);
+        (options.test, options.split) = (None, None);
+        json!({
+            "striate": env!("CARGO_PKG_VERSION"),
+            "options": options,
+            "samples": { "train": self.dataset.split.train.len(), "val": self.dataset.split.val.len() },
+        })
+    }
+
+    /// `metrics.json`.
+    fn metrics(&self, report: &Report) -> serde_json::Value {
+        json!({
+            "v": 1,
+            "ended": report.ended,
+            "epochs": report.epochs,
+            "best_epoch": report.best_epoch,
+            "monitor": self.task.monitor().0,
+            "seconds": report.seconds,
+            "chosen_on": report.val.as_ref().map(|metrics| metrics.report()),
+            "test": report.test.as_ref().map(|metrics| metrics.report()),
+        })
+    }
+
+    /// The last lines, for people.
+    fn print(&self, run: &RunFolder, report: &Report) {
+        let seconds = report.seconds;
+        println!(
+            "best epoch {} of {}, chosen by {} on validation, {seconds:.1} s",
+            report.best_epoch,
+            report.epochs,
+            self.task.monitor().0
+        );
+        if let Some(val) = &report.val {
+            println!("validation (chosen on)  {}", report::summary(val));
+        }
+        match &report.test {
+            Some(test) => println!("test (held out)         {}", report::summary(test)),
+            None => println!("no test split: the numbers above are of the samples that the best epoch was chosen on"),
+        }
+        println!("saved                   {}", run.best().display());
+        if self.options.data.as_deref() == Some("digits") {
+            println!("try next                {}", report::infer_command(""));
+        } else {
+            let model = report::quoted(run.path());
+            println!("try next                {}", report::infer_command(&format!("predict {model} YOUR_FILES")));
+        }
+    }
+}

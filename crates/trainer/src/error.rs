@@ -1,0 +1,98 @@
+//! What can go wrong while training, and the exit code that it deserves.
+
+use std::path::{Path, PathBuf};
+
+/// An error of training, evaluating, or of a run folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Data could not be read.
+    #[error(transparent)]
+    Data(#[from] data::Error),
+    /// A model could not be built, read or written.
+    #[error(transparent)]
+    Model(#[from] models::Error),
+    /// The task refused its targets or options.
+    #[error(transparent)]
+    Task(#[from] tasks::Error),
+    /// A file of the run folder could not be read or written.
+    #[error("cannot {doing} `{}`: {source}", path.display())]
+    Io {
+        /// "read", "write", "create" ...
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A checkpoint or a run folder is not whole.
+    #[error("`{}`: {what}", path.display())]
+    Checkpoint {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
+    /// The loss or a gradient became NaN or infinite.
+    #[error("diverged at step {step} (epoch {epoch}, batch {batch}): {what}; try a lower --lr, or --clip-norm 1")]
+    Diverged {
+        /// Optimizer steps done before.
+        step: u64,
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Batch in the epoch, counted from 1.
+        batch: usize,
+        /// What was not finite.
+        what: String,
+    },
+    /// An optimizer's saved state is not this model's.
+    #[error(transparent)]
+    State(#[from] crate::StateError),
+    /// The device failed: lost, or out of memory.
+    #[error("the device failed: {0}; try another --device or a smaller --batch")]
+    Device(String),
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Config(String),
+}
+
+impl Error {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+
+    pub(crate) fn checkpoint(path: &Path, what: impl ToString) -> Self {
+        Self::Checkpoint { path: path.to_owned(), what: what.to_string() }
+    }
+
+    /// The process exit code for this error, by the table in `docs/formats.md`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Data(error) if error.is_usage() => 2,
+            Self::Data(_) => 3,
+            Self::Model(error) if error.is_usage() => 2,
+            Self::Model(_) | Self::Checkpoint { .. } | Self::State(_) => 4,
+            Self::Task(error) => task_exit_code(error),
+            Self::Config(_) => 2,
+            Self::Diverged { .. } => 5,
+            Self::Device(_) => 1,
+            Self::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::StorageFull
+                | std::io::ErrorKind::OutOfMemory
+                | std::io::ErrorKind::ReadOnlyFilesystem
+                | std::io::ErrorKind::QuotaExceeded => 7,
+                _ => 1,
+            },
+        }
+    }
+}
+
+/// The process exit code for an error of the task.
+pub fn task_exit_code(error: &tasks::Error) -> u8 {
+    match error {
+        tasks::Error::Stored(_) => 4,
+        error if error.is_usage() => 2,
+        _ => 3,
+    }
+}

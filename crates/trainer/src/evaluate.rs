@@ -1,0 +1,58 @@
+//! Measures a model on samples, without gradients: validation, testing and `trainer eval` are all this.
+
+use burn::tensor::{Device, Tensor};
+use data::{BatchTargets, Loader};
+use models::{Model, Pass};
+use tasks::{Metrics, Task};
+
+use crate::Error;
+
+/// One batch that was predicted.
+pub struct Predicted<'a> {
+    /// Positions of the samples in their data set, `[batch]`.
+    pub indices: &'a [u32],
+    /// Logits, or standardised values of a regression: `[batch, outputs]`.
+    pub outputs: &'a [f32],
+    /// The truth.
+    pub targets: &'a BatchTargets,
+}
+
+/// Measures `model` (without autodiff: pass `model.valid()`) over one epoch of `loader`.
+///
+/// # Errors
+/// If a sample cannot be read or has no target.
+pub fn evaluate(model: &Model, task: &Task, loader: &Loader, device: &Device) -> Result<Metrics, Error> {
+    evaluate_each(model, task, loader, device, &mut |_| Ok(()))
+}
+
+/// The same, showing every batch to `observe`, in order.
+///
+/// # Errors
+/// As [`evaluate`], and the first error of `observe`.
+pub fn evaluate_each(
+    model: &Model,
+    task: &Task,
+    loader: &Loader,
+    device: &Device,
+    observe: &mut dyn FnMut(Predicted<'_>) -> Result<(), Error>,
+) -> Result<Metrics, Error> {
+    let mut metrics = task.metrics();
+    for batch in loader.epoch(0) {
+        let mut batch = batch?;
+        let indices = std::mem::take(&mut batch.indices);
+        let Some(targets) = batch.targets.take() else {
+            return Err(Error::Config("the data set has no targets to measure against".into()));
+        };
+        let (inputs, _) = batch.into_tensors(device);
+        let outputs = read(model.forward(inputs, Pass::Predict))?;
+        metrics.update(&outputs, &targets)?;
+        observe(Predicted { indices: &indices, outputs: &outputs, targets: &targets })?;
+    }
+    Ok(metrics)
+}
+
+/// A tensor's numbers on the host, row by row.
+pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
+    let data = tensor.try_into_data_as::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?;
+    data.try_into_vec::<f32>().map_err(|error| Error::Device(format!("{error:?}")))
+}

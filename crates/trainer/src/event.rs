@@ -1,0 +1,60 @@
+//! What the training loop tells its caller. The library says it in data; binaries draw bars, lines or JSON from it.
+
+use serde::Serialize;
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Training begins or goes on.
+    Started {
+        /// Parameters that are trained.
+        parameters: usize,
+        /// Epochs in all.
+        epochs: usize,
+        /// Epochs done before, when resuming.
+        done: usize,
+        /// Batches in an epoch.
+        batches: usize,
+        /// Samples in the training, validation and test split.
+        samples: [usize; 3],
+    },
+    /// A batch was learned.
+    Step {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Batch in the epoch, counted from 1.
+        batch: usize,
+        /// Samples in the batch.
+        samples: usize,
+        /// Mean loss of the epoch so far.
+        loss: f64,
+        /// Accuracy of the epoch so far, where the task has one.
+        accuracy: Option<f64>,
+        /// The learning rate of this step.
+        lr: f64,
+    },
+    /// An epoch ended and was validated.
+    Epoch(EpochSummary),
+    /// Something the user should know, in a line.
+    Note(String),
+}
+
+/// One row of `results.csv`.
+#[derive(Clone, Debug, Serialize)]
+pub struct EpochSummary {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Seconds of training since the run began, over all its sittings.
+    pub seconds: f64,
+    /// Mean training loss.
+    pub train_loss: f64,
+    /// Training accuracy, where the task has one. Measured while the weights changed, with dropout and augmentation.
+    pub train_accuracy: Option<f64>,
+    /// The validation metrics, by name; empty without a validation split.
+    pub val: Vec<(String, f64)>,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Whether this epoch is the best so far.
+    pub best: bool,
+}

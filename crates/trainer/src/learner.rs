@@ -1,0 +1,250 @@
+//! One model that learns: the steps of an epoch, each a function. The order in which they happen is `train`'s.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use data::{Batch, BatchTargets};
+use models::{Kind, Model, Pass};
+use tasks::{Metrics, Task};
+
+use crate::evaluate::read;
+use crate::gradient::{self, Accumulator};
+use crate::optimizer::{Optimizer, ParameterInfo};
+use crate::progress::{Best, Sums};
+use crate::schedule::{Plateau, Schedule};
+use crate::{Checkpoint, Ema, Ended, EpochSummary, Error, Event, Progress, TrainConfig};
+
+/// Everything that changes while training.
+pub(crate) struct Learner<'a> {
+    pub(crate) model: Model,
+    pub(crate) progress: Progress,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    accumulator: Accumulator,
+    ema: Option<Ema>,
+    task: Task,
+    config: &'a TrainConfig,
+    device: Device,
+    /// Batches in an epoch.
+    batches: usize,
+    /// Learning rate of the last update.
+    lr: f64,
+}
+
+impl<'a> Learner<'a> {
+    /// At the beginning, with `batches` in an epoch.
+    pub(crate) fn new(model: Model, task: Task, config: &'a TrainConfig, batches: usize) -> Self {
+        let parameters = models::parameter_kinds(&model).into_iter();
+        let parameters =
+            parameters.map(|(id, (name, kind))| (id, ParameterInfo { name, decays: kind == Kind::Weight }));
+        let device = model.devices().first().cloned().unwrap_or_default();
+        let mut learner = Self {
+            optimizer: Optimizer::new(&config.optimizer, parameters.collect()),
+            schedule: Schedule::new(&config.schedule, config.lr, Plateau::default()),
+            accumulator: Accumulator::default(),
+            ema: config.ema.map(|decay| Ema::new(&model, decay)),
+            progress: Progress::default(),
+            device,
+            model,
+            task,
+            config,
+            batches,
+            lr: 0.0,
+        };
+        learner.lr = learner.next_lr();
+        learner
+    }
+}
+
+impl Learner<'_> {
+    /// Learns from a batch, and moves the weights once enough batches are averaged, or the epoch is over.
+    /// Takes and returns the learner, so that nothing else holds the weights while the optimizer changes them where they are.
+    pub(crate) fn learn(mut self, batch: Batch) -> Result<Self, Error> {
+        let samples = batch.len();
+        let gradients = self.backpropagate(batch)?;
+        self.accumulator.add(&self.model, gradients, samples);
+        self.progress.batch += 1;
+        if self.accumulator.batches() == self.config.accumulate || self.progress.batch == self.batches {
+            return self.update();
+        }
+        Ok(self)
+    }
+
+    /// Feeds a batch forward and its loss backward: the gradients of the mean loss over the batch.
+    fn backpropagate(&mut self, batch: Batch) -> Result<GradientsParams, Error> {
+        let samples = batch.len();
+        let targets = batch.targets.clone();
+        let (inputs, target) = batch.into_tensors(&self.device);
+        let (Some(target), Some(targets)) = (target, targets) else {
+            return Err(Error::Config("the data set has no targets to learn from".into()));
+        };
+        let index = (self.progress.epoch * self.batches + self.progress.batch) as u64;
+        let outputs = self.model.forward(inputs, Pass::Train { seed: self.config.seed, step: index });
+        let loss = self.task.loss(outputs.clone(), &target);
+
+        let value = f64::from(read(loss.clone().inner())?.first().copied().unwrap_or(f32::NAN));
+        if !value.is_finite() {
+            return Err(self.diverged(format!("the loss is {value}")));
+        }
+        self.progress.sums += self.sums(value, samples, outputs.inner(), &targets)?;
+        Ok(GradientsParams::from_grads(loss.backward(), &self.model))
+    }
+
+    /// Moves the weights against the averaged gradients.
+    fn update(mut self) -> Result<Self, Error> {
+        self.lr = self.next_lr();
+        let gradients = std::mem::take(&mut self.accumulator).mean();
+        let (gradients, scale) = gradient::clip(&self.model, gradients, self.config.clip_norm, self.config.clip_value)
+            .map_err(|error| self.diverged(error.to_string()))?;
+        self.model = self.optimizer.step_scaled(self.model, gradients, self.lr, scale);
+        self.progress.step += 1;
+        if let Some(ema) = &mut self.ema {
+            ema.update(&self.model);
+        }
+        Ok(self)
+    }
+
+    /// The model that is validated and saved: the averaged weights where there are some.
+    pub(crate) fn candidate(&self) -> Model {
+        match &self.ema {
+            Some(ema) => ema.model(&self.model).valid(),
+            None => self.model.valid(),
+        }
+    }
+
+    /// Ends the epoch: judges it by its validation, steps what follows epochs, and begins the next.
+    pub(crate) fn end_epoch(&mut self, val: Option<&Metrics>) -> EpochSummary {
+        let progress = &mut self.progress;
+        progress.epoch += 1;
+        progress.batch = 0;
+        let sums = std::mem::take(&mut progress.sums);
+        let best = judge(&mut progress.best, progress.epoch, val, &self.task);
+        if let Some((value, higher_is_better)) = val.and_then(|val| monitored(val, &self.task)) {
+            self.schedule.epoch_ended(value, higher_is_better);
+            progress.plateau = self.schedule.state().clone();
+        }
+        EpochSummary {
+            epoch: progress.epoch,
+            seconds: progress.seconds,
+            train_loss: sums.mean_loss(),
+            train_accuracy: matches!(self.task, Task::Classification(_)).then(|| sums.accuracy()),
+            val: val.map_or_else(Vec::new, |val| {
+                val.values().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+            }),
+            lr: self.lr,
+            best,
+        }
+    }
+
+    /// Why to end after this epoch, if there is a reason.
+    pub(crate) fn reached(&self, val: Option<&Metrics>) -> Option<Ended> {
+        let (config, progress) = (self.config, &self.progress);
+        let loss = val.and_then(|val| val.get("loss"));
+        let best = progress.best.as_ref().map_or(0, |best| best.epoch);
+        if val.is_some_and(|val| config.target.is_some_and(|target| target.reached(val))) {
+            Some(Ended::Target)
+        } else if config.target_loss.zip(loss).is_some_and(|(limit, loss)| loss <= limit) {
+            Some(Ended::TargetLoss)
+        } else if progress.epoch >= config.epochs {
+            Some(Ended::Epochs)
+        } else {
+            config.patience.is_some_and(|patience| progress.epoch - best >= patience).then_some(Ended::Patience)
+        }
+    }
+
+    /// What just happened, for the caller.
+    pub(crate) fn step_event(&self, samples: usize) -> Event {
+        let progress = &self.progress;
+        Event::Step {
+            epoch: progress.epoch + 1,
+            batch: progress.batch,
+            samples,
+            loss: progress.sums.mean_loss(),
+            accuracy: matches!(self.task, Task::Classification(_)).then(|| progress.sums.accuracy()),
+            lr: self.lr,
+        }
+    }
+
+    /// The state after the last update. Batches that wait for the next one are not in it: they are learned again.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        let tensors = models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data));
+        let mut progress = self.progress.clone();
+        progress.batch -= self.accumulator.batches();
+        Checkpoint {
+            progress,
+            model: tensors.collect(),
+            optimizer: self.optimizer.state(),
+            ema: self.ema.as_ref().map(Ema::state),
+        }
+    }
+
+    /// Goes back to a checkpoint of this run.
+    pub(crate) fn restore(mut self, checkpoint: Checkpoint) -> Result<Self, Error> {
+        self.model = models::load_tensors(self.model, checkpoint.model.into_iter().collect())?;
+        self.optimizer.load_state(&self.model, checkpoint.optimizer)?;
+        if let (Some(ema), Some(state)) = (&mut self.ema, checkpoint.ema) {
+            ema.load_state(state)?;
+        }
+        self.progress = checkpoint.progress;
+        self.schedule = Schedule::new(&self.config.schedule, self.config.lr, self.progress.plateau.clone());
+        self.lr = self.next_lr();
+        Ok(self)
+    }
+
+    fn next_lr(&self) -> f64 {
+        let per_epoch = self.batches.div_ceil(self.config.accumulate) as u64;
+        let total = per_epoch * self.config.epochs as u64;
+        self.schedule.lr(self.progress.step, total, per_epoch)
+    }
+
+    /// The sums of one batch.
+    fn sums(&self, loss: f64, samples: usize, outputs: Tensor<2>, targets: &BatchTargets) -> Result<Sums, Error> {
+        let correct = match self.task {
+            Task::Classification(_) => correct(&read(outputs)?, targets, samples),
+            _ => 0,
+        };
+        Ok(Sums { loss: loss * samples as f64, samples: samples as u64, correct })
+    }
+
+    fn diverged(&self, what: String) -> Error {
+        let progress = &self.progress;
+        Error::Diverged { step: progress.step, epoch: progress.epoch + 1, batch: progress.batch + 1, what }
+    }
+}
+
+/// Whether the epoch is the best so far, which it then is recorded as. Without a validation the last epoch is the best.
+fn judge(best: &mut Option<Best>, epoch: usize, val: Option<&Metrics>, task: &Task) -> bool {
+    let Some(val) = val else {
+        *best = Some(Best { epoch, value: 0.0, loss: 0.0 });
+        return true;
+    };
+    let Some((value, higher_is_better)) = monitored(val, task) else { return false };
+    let loss = val.get("loss").unwrap_or(f64::MAX);
+    let better = best.as_ref().is_none_or(|best| best.is_beaten_by(value, loss, higher_is_better));
+    if better {
+        *best = Some(Best { epoch, value, loss });
+    }
+    better
+}
+
+/// The metric that chooses the best epoch, and whether higher is better; `None` where it is undefined.
+fn monitored(val: &Metrics, task: &Task) -> Option<(f64, bool)> {
+    let (monitor, higher_is_better) = task.monitor();
+    val.get(monitor).map(|value| (value, higher_is_better))
+}
+
+/// How many rows have their highest output at the target, or at the heaviest part of a mixed one.
+fn correct(outputs: &[f32], targets: &BatchTargets, samples: usize) -> u64 {
+    let width = outputs.len() / samples.max(1);
+    let highest = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at);
+    let rows = outputs.chunks_exact(width.max(1));
+    match targets {
+        BatchTargets::Classes(classes) => {
+            rows.zip(classes).filter(|(row, class)| highest(row) == **class as usize).count() as u64
+        }
+        BatchTargets::Dense { values, .. } => {
+            rows.zip(values.chunks_exact(width.max(1))).filter(|(row, target)| highest(row) == highest(target)).count()
+                as u64
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Where a run stands: everything that changes while training, but for the tensors. Plain data, so that a checkpoint is this and
+//! some tensors.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Plateau;
+
+/// The position of a run, and what was decided so far. `Default` is the beginning.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Epochs completed.
+    pub epoch: usize,
+    /// Batches of the current epoch completed.
+    pub batch: usize,
+    /// Optimizer steps completed.
+    pub step: u64,
+    /// The best validation so far.
+    pub best: Option<Best>,
+    /// Seconds spent training, over all sittings.
+    pub seconds: f64,
+    /// Sums over the current epoch.
+    pub sums: Sums,
+    /// What a plateau schedule remembers.
+    pub plateau: Plateau,
+}
+
+/// The best epoch so far and what it reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// The monitored metric's value.
+    pub value: f64,
+    /// The validation loss, which decides between equals.
+    pub loss: f64,
+}
+
+/// Sums over the batches of an epoch; divided once when read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sums {
+    /// Of the loss times the batch's samples.
+    pub loss: f64,
+    /// Samples.
+    pub samples: u64,
+    /// Samples whose highest output was the right class.
+    pub correct: u64,
+}
+
+impl Sums {
+    /// Mean loss; zero before the first batch.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.samples.max(1) as f64
+    }
+
+    /// Share of correct samples.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.samples.max(1) as f64
+    }
+}
+
+impl std::ops::AddAssign for Sums {
+    fn add_assign(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.samples += other.samples;
+        self.correct += other.correct;
+    }
+}
+
+impl Best {
+    /// Whether `value` (and, between equals, `loss`) is better than this.
+    pub fn is_beaten_by(&self, value: f64, loss: f64, higher_is_better: bool) -> bool {
+        let (new, old) = if higher_is_better { (value, self.value) } else { (-value, -self.value) };
+        new > old || (new == old && loss < self.loss)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_are_decided_by_the_loss() {
+        let best = Best { epoch: 1, value: 0.9, loss: 0.5 };
+        assert!(best.is_beaten_by(0.91, 9.0, true));
+        assert!(best.is_beaten_by(0.9, 0.4, true));
+        assert!(!best.is_beaten_by(0.9, 0.5, true));
+        assert!(best.is_beaten_by(0.8, 9.0, false));
+        assert!(!best.is_beaten_by(f64::NAN, 0.1, true));
+    }
+}
