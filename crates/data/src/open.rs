@@ -177,3 +177,6 @@ fn columns<T: Copy>(names: &[String], values: &[T], known: &[String], absent: T)
     let rows = values.chunks_exact(names.len().max(1));
     rows.flat_map(|row| places.iter().map(|place| place.map_or(absent, |place| row[place]))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,6 +135,3 @@ fn estimate(paths: &[PathBuf], train: &[u32], spec: &ImageSpec) -> Result<(Vec<f
         .try_reduce(new, |a, b| Ok(a.merge(b)))?;
     Ok(histogram.mean_std())
 }
-
-#[cfg(test)]
-mod tests;

@@ -147,3 +147,6 @@ impl Filter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
