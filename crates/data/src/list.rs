@@ -31,7 +31,9 @@ struct Rows {
 /// exists or the header says that it holds paths.
 pub(crate) fn is_list(path: &Path, head: &[u8]) -> bool {
     let whole = head.iter().rposition(|&byte| byte == b'\n').map_or(head, |end| &head[..end]);
-    let Ok(records) = reader(whole).records().take(50).collect::<Result<Vec<_>, _>>() else { return false };
+    // Ragged rows are the reader's to refuse, with their line.
+    let sniffed = builder(whole).flexible(true).from_reader(text(whole)).into_records().take(50).collect();
+    let Ok(records): Result<Vec<_>, _> = sniffed else { return false };
     let Some(file) = path_column(&records) else { return false };
     let named = records[0].get(file).is_some_and(|name| PATH_NAMES.contains(&name.to_ascii_lowercase().as_str()));
     named || records.iter().filter_map(|record| record.get(file)).any(|field| folder(path).join(field).is_file())
@@ -74,7 +76,8 @@ impl Rows {
             let place = error.position().map_or_else(|| "text".into(), |position| format!("line {}", position.line()));
             Error::malformed(path, place, "rows of equally many fields in UTF-8", error)
         };
-        let mut records = reader(&bytes).records().collect::<Result<Vec<_>, _>>().map_err(bad)?;
+        let mut records =
+            builder(&bytes).from_reader(text(&bytes)).into_records().collect::<Result<Vec<_>, _>>().map_err(bad)?;
         let Some(file) = path_column(&records) else {
             let hint = format!("a header may name it: {}", PATH_NAMES.join(", "));
             return Err(Error::unusable(path, "no column holds paths of image files", hint));
@@ -204,16 +207,22 @@ fn contents(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// A reader of the delimiter that the first line has most of. A semicolon only counts where there is no other: it separates labels.
-fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+fn builder(bytes: &[u8]) -> csv::ReaderBuilder {
+    let line = text(bytes).split(|&byte| byte == b'\n').next().unwrap_or_default();
     let count = |delimiter: u8| line.iter().filter(|&&byte| byte == delimiter).count();
     let delimiter = match (count(b','), count(b'\t'), count(b';')) {
         (0, 0, 1..) => b';',
         (commas, tabs, _) if tabs > commas => b'\t',
         _ => b',',
     };
-    csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).trim(csv::Trim::All).from_reader(bytes)
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(false).delimiter(delimiter).trim(csv::Trim::All);
+    builder
+}
+
+/// The bytes without the byte order mark that Excel writes.
+fn text(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// The column whose fields are named like images, below what may be a header; a telling name goes first.

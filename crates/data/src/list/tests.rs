@@ -143,3 +143,13 @@ fn bad_rows_are_named_with_their_column() {
     std::fs::write(&path, "path\nimg/0.png\n").unwrap();
     assert!(error(&path, &OpenOptions::default()).contains("no column beside the paths"));
 }
+
+#[test]
+fn a_table_without_images_is_no_list() {
+    let folder = images();
+    let path = folder.path().join("table.csv");
+    assert!(!is_list(&path, b"x,y\n1,2\n3,4\n"));
+    assert!(!is_list(&path, b"photo,y\ngone.png,2\nlost.png,4\n"), "a column of names that lead nowhere is a feature");
+    assert!(is_list(&path, b"photo,y\ngone.png,2\nimg/1.png,4\n"));
+    assert!(is_list(&path, b"path,y\ngone.png,2\nlost.png,4\n"));
+}
