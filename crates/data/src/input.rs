@@ -119,7 +119,7 @@ pub enum ColumnKind {
         /// interpolation; empty for no such feature.
         #[serde(default)]
         ranks: Vec<f32>,
-        /// Whether a feature tells missing numbers from present ones: where training rows missed some.
+        /// Whether a feature tells missing numbers from present ones: where at least 5 training rows missed them.
         indicator: bool,
     },
     /// One feature for each category (one-hot), all zero for a missing or unknown one.

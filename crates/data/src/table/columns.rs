@@ -14,6 +14,8 @@ const FEW_TEXTS: usize = 20;
 pub(super) const MOSTLY: f64 = 0.95;
 /// Rows from which on a column that counts them is recognised.
 const COUNTED_ROWS: usize = 10;
+/// Missing training rows from which on a feature tells that a number was missing: of fewer nothing would be learned.
+const MARKED_GAPS: usize = 5;
 /// Steps between the quantiles that ranks are made of.
 const RANK_STEPS: usize = 32;
 
@@ -71,7 +73,10 @@ pub(super) fn fit(table: &Table, train: &[u32], inputs: &[usize], codes: &[usize
             fitted.notes.push(format!("{text}: {}", field::list(words)));
         }
     };
-    note(&gaps, "missing numbers become the training median, and a feature tells that they were missing");
+    note(
+        &gaps,
+        &format!("missing numbers become the training median, with a feature that tells so from {MARKED_GAPS} rows on"),
+    );
     note(&cut, &format!("only the {MOST_CATEGORIES} most frequent categories of"));
     note(&left_out, "left out");
     if fitted.spec.columns.is_empty() {
@@ -146,7 +151,7 @@ impl<'a> Seen<'a> {
         let mean = features.clone().sum::<f64>() / n;
         let std = (features.map(|feature| (feature - mean).powi(2)).sum::<f64>() / n).sqrt();
         let std = if (std as f32).is_normal() { std as f32 } else { 1.0 };
-        let indicator = self.missing > 0;
+        let indicator = self.missing >= MARKED_GAPS;
         Ok(Decision::Kind(ColumnKind::Numeric { fill, mean: mean as f32, std, ranks: quantiles(&values), indicator }))
     }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::field;
-use super::read::{DELIMITERS, Fields, Records, fields, header_names, width};
+use super::read::{DELIMITERS, Fields, Records, fields, header_names};
 use crate::{Column, ColumnKind, Error, TableSpec};
 
 /// What is wrong with a row. Its message is one line without the row's place, which [`RowError::at`] adds.
@@ -195,12 +195,13 @@ pub struct Rows<'a> {
 /// If there is no row at all, or if a column of the recipe is missing.
 pub fn rows<'a>(input: impl Read + 'a, path: &Path, spec: &'a TableSpec) -> Result<Rows<'a>, Error> {
     let mut first = Fields::default();
-    let mut records = Records::new(input, path, None, |line| {
+    let mut records = Records::new(input, path, None, |start| {
+        let line = start.lines().next().unwrap_or("");
         let delimiter = DELIMITERS.into_iter().max_by_key(|&delimiter| spec.likeness(line, delimiter)).unwrap_or(b',');
         first = fields(line, delimiter);
         delimiter
     })?;
-    if first.len() == 0 || first.iter().all(str::is_empty) && first.len() == 1 && spec.columns.len() > 1 {
+    if first.len() < 2 && first.iter().all(str::is_empty) {
         return Err(Error::unusable(path, "has no row in its first line", "expected a table with one row a line"));
     }
     let header = spec.is_header(&first.iter().collect::<Vec<_>>()).then(|| header_names(first.iter()));
@@ -215,9 +216,12 @@ impl TableSpec {
     /// How well the first line of a table fits the recipe if `delimiter` cuts it.
     fn likeness(&self, line: &str, delimiter: u8) -> (usize, bool, usize) {
         let first = fields(line, delimiter);
-        let width = width(line.trim_end_matches(['\r', '\n']), delimiter);
         // Ties are none of these delimiters' doing: the comma wins them by its place.
-        (self.named(&first.iter().collect::<Vec<_>>()), self.by_position(width).is_ok(), usize::from(delimiter == b','))
+        (
+            self.named(&first.iter().collect::<Vec<_>>()),
+            self.by_position(first.len()).is_ok(),
+            usize::from(delimiter == b','),
+        )
     }
 
     /// How many of the recipe's names stand in `first`.
@@ -230,8 +234,10 @@ impl TableSpec {
     /// above numbers.
     pub(super) fn is_header(&self, first: &[&str]) -> bool {
         if self.header {
-            // One name alone may be a category of the same spelling.
-            return self.named(first) * 2 >= self.columns.len().min(2);
+            // A few names among numbers may be categories of the same spelling.
+            let named = self.named(first);
+            return named * 2 >= self.columns.len()
+                || named > 0 && first.iter().all(|field| field::number(field).is_none());
         }
         let numeric: Vec<usize> = self
             .by_position(first.len())

@@ -50,10 +50,6 @@ impl Fields {
         self.text.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
-    fn clear(&mut self) {
-        self.truncate(0);
-    }
-
     fn push(&mut self, field: &str) {
         self.text.push_str(field);
         self.ends.push(self.text.len());
@@ -370,7 +366,7 @@ fn delimiter(sample: &str) -> u8 {
         lines.pop();
     }
     let agreeing = |delimiter: u8| {
-        let widths: Vec<usize> = lines.iter().map(|line| width(line, delimiter)).collect();
+        let widths: Vec<usize> = lines.iter().map(|line| fields(line, delimiter).len()).collect();
         let first = widths.first().copied().unwrap_or(0);
         if first < 2 { 0 } else { widths.iter().filter(|&&width| width == first).count() }
     };
@@ -378,19 +374,9 @@ fn delimiter(sample: &str) -> u8 {
     DELIMITERS.into_iter().find(|&delimiter| best > 0 && agreeing(delimiter) == best).unwrap_or(b',')
 }
 
-/// Fields that `delimiter` cuts `line` into.
-pub(super) fn width(line: &str, delimiter: u8) -> usize {
-    let mut fields = Fields::default();
-    if !fields.split(line, delimiter, true) {
-        fields.split(line, delimiter, false);
-    }
-    fields.len()
-}
-
 /// The fields of `line`, on its own.
 pub(super) fn fields(line: &str, delimiter: u8) -> Fields {
     let mut fields = Fields::default();
-    fields.clear();
     if !fields.split(line.trim_end_matches(['\r', '\n']), delimiter, true) {
         fields.split(line.trim_end_matches(['\r', '\n']), delimiter, false);
     }
