@@ -1,1 +1,61 @@
-fn main(){}
+//! The `infer` program: command line, terminal and exit codes around the library of the same name. Data goes to standard output,
+//! everything else to standard error.
+
+mod draw;
+mod failure;
+mod output;
+mod pipeline;
+mod predict;
+mod runs;
+mod samples;
+mod sources;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use failure::Failure;
+
+/// Burn's CPU backends allocate for every operation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Predict with a trained model; without a command, show the newest run on digits that it was never trained on
+#[derive(Debug, Parser)]
+#[command(name = "infer", version, args_conflicts_with_subcommands = true, after_help = AFTER)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    show: samples::Show,
+}
+
+const AFTER: &str = "Exit codes: 0 all predicted, 1 internal error, 2 wrong usage, 3 an input could not be predicted,
+4 no model or not a usable one, 7 out of memory or disk.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Predict(predict::Predict),
+    /// Print the completions of a shell: infer completions bash > /etc/bash_completion.d/infer
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => cli.show.run(),
+        Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Completions { shell }) => completions(shell),
+    };
+    done.map_or_else(|failure| ExitCode::from(failure.report()), |()| ExitCode::SUCCESS)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "infer", &mut script);
+    Ok(io::stdout().write_all(&script)?)
+}

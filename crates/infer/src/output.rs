@@ -1,0 +1,262 @@
+//! Predictions as text: a table for people, JSON and CSV for programs, a line at a time. Knows nothing of where they come from.
+//! The JSON is specified in `docs/formats.md`.
+
+use std::io::{self, Write};
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use tasks::{Prediction, Scored, Task};
+
+/// How predictions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people
+    Table,
+    /// One JSON object a line
+    Jsonl,
+    /// One JSON array
+    Json,
+    /// A header and one row an input
+    Csv,
+}
+
+/// Writes one prediction after the other and flushes each.
+pub(crate) struct Writer<W: Write> {
+    out: W,
+    format: Format,
+    top: usize,
+    task: Task,
+    /// How many were written.
+    count: usize,
+    /// Width of the table's first columns so far.
+    widths: [usize; 2],
+}
+
+/// A line of JSON.
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    v: u8,
+    source: &'a str,
+    #[serde(flatten)]
+    answer: Answer<'a>,
+}
+
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Class { label: &'a str, index: usize, prob: f32, topk: Vec<Ranked<'a>> },
+    Labels { labels: Vec<&'a str>, probs: Map<'a, f32> },
+    Values { values: Map<'a, f64> },
+    Error { error: &'a str },
+}
+
+#[derive(serde::Serialize)]
+struct Ranked<'a> {
+    label: &'a str,
+    index: usize,
+    prob: f32,
+}
+
+/// A JSON object in the order of the task's names.
+struct Map<'a, T>(Vec<(&'a str, T)>);
+
+impl<T: Serialize> Serialize for Map<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<W: Write> Writer<W> {
+    /// `top`: how many classes are written of each prediction.
+    pub(crate) fn new(out: W, format: Format, top: usize, task: &Task) -> Self {
+        Self { out, format, top: top.clamp(1, task.outputs().max(1)), task: task.clone(), count: 0, widths: [6, 5] }
+    }
+
+    /// Makes room for `sources` in the table's first column; the columns of lines written before stay as they are.
+    pub(crate) fn expect<'a>(&mut self, sources: impl Iterator<Item = &'a str>) {
+        // A few long names shouldn't push everything else off the screen.
+        self.widths[0] = sources.map(|name| shown(name).chars().count()).fold(self.widths[0], usize::max).min(48);
+        let labels = self.task.names().iter().map(|name| shown(name).chars().count());
+        self.widths[1] = labels.fold(self.widths[1], usize::max).min(32);
+    }
+
+    /// Writes what the model says of `source`, or why it says nothing.
+    pub(crate) fn write(&mut self, source: &str, answer: Result<&Prediction, &str>) -> io::Result<()> {
+        match self.format {
+            Format::Table => {
+                self.heading()?;
+                let row = self.row(source, answer);
+                writeln!(self.out, "{}", row.trim_end())?;
+            }
+            Format::Jsonl => writeln!(self.out, "{}", self.json(source, answer)?)?,
+            Format::Json => {
+                write!(self.out, "{}{}", if self.count == 0 { "[\n" } else { ",\n" }, self.json(source, answer)?)?
+            }
+            Format::Csv => {
+                self.heading()?;
+                let cells = self.cells(source, answer);
+                csv_line(&mut self.out, &cells)?;
+            }
+        }
+        self.count += 1;
+        self.out.flush()
+    }
+
+    /// Writes what comes after the last prediction.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        match (self.format, self.count) {
+            (Format::Json, 0) => writeln!(self.out, "[]")?,
+            (Format::Json, _) => writeln!(self.out, "\n]")?,
+            (Format::Csv, 0) => self.heading()?,
+            _ => {}
+        }
+        self.out.flush()
+    }
+
+    fn json(&self, source: &str, answer: Result<&Prediction, &str>) -> io::Result<String> {
+        let answer = match answer {
+            Err(error) => Answer::Error { error },
+            Ok(Prediction::Class { ranked }) => {
+                let line = |class: &Scored| (class.index, class.probability);
+                let topk = ranked.iter().take(self.top);
+                let topk: Vec<Ranked> = topk
+                    .map(|class| Ranked { label: &class.name, index: class.index, prob: class.probability })
+                    .collect();
+                let (index, prob) = ranked.first().map(line).unwrap_or_default();
+                Answer::Class { label: ranked.first().map_or("", |class| &class.name), index, prob, topk }
+            }
+            Ok(prediction @ Prediction::Labels { scored, .. }) => Answer::Labels {
+                labels: prediction.labels().into_iter().map(|label| label.name.as_str()).collect(),
+                probs: Map(scored.iter().map(|label| (label.name.as_str(), label.probability)).collect()),
+            },
+            Ok(Prediction::Values { values }) => {
+                Answer::Values { values: Map(values.iter().map(|(name, value)| (name.as_str(), *value)).collect()) }
+            }
+        };
+        Ok(serde_json::to_string(&Line { v: 1, source, answer })?)
+    }
+
+    /// The first line of a table, of CSV: once.
+    fn heading(&mut self) -> io::Result<()> {
+        if self.count > 0 {
+            return Ok(());
+        }
+        let names = self.task.names().iter();
+        if self.format == Format::Csv {
+            let mut cells = vec!["source".to_owned()];
+            match &self.task {
+                Task::Classification(_) => {
+                    cells.extend(["label", "index", "prob"].map(String::from));
+                    cells.extend((2..=self.top).flat_map(|rank| [format!("label{rank}"), format!("prob{rank}")]));
+                }
+                Task::MultiLabel(_) => {
+                    cells.push("labels".into());
+                    cells.extend(names.map(|name| format!("p_{name}")));
+                }
+                Task::Regression(_) => cells.extend(names.cloned()),
+            }
+            cells.push("error".into());
+            return csv_line(&mut self.out, &cells);
+        }
+        let [first, second] = self.widths;
+        match &self.task {
+            Task::Classification(_) if self.top == 1 => {
+                writeln!(self.out, "{:first$}  {:second$}    prob", "source", "label")
+            }
+            Task::Classification(_) => writeln!(self.out, "{:first$}  {:second$}    prob  next", "source", "label"),
+            Task::MultiLabel(_) => writeln!(self.out, "{:first$}  labels", "source"),
+            Task::Regression(_) => {
+                let names: Vec<String> = names.map(|name| format!("{:>12}", shown(name))).collect();
+                writeln!(self.out, "{:first$}  {}", "source", names.join("  "))
+            }
+        }
+    }
+
+    /// A line of the table.
+    fn row(&self, source: &str, answer: Result<&Prediction, &str>) -> String {
+        let [first, second] = self.widths;
+        let rest = match answer {
+            Err(error) => format!("error: {}", shown(error)),
+            Ok(Prediction::Class { ranked }) => {
+                let mut classes = ranked.iter().take(self.top);
+                let best = classes
+                    .next()
+                    .map(|class| format!("{:second$}  {:>6}", shown(&class.name), percent(class.probability)));
+                let next: Vec<String> = classes.map(scored).collect();
+                format!("{}  {}", best.unwrap_or_default(), next.join(", "))
+            }
+            Ok(prediction @ Prediction::Labels { .. }) => match prediction.labels().as_slice() {
+                [] => "none".to_owned(),
+                labels => labels.iter().map(|label| scored(label)).collect::<Vec<_>>().join(", "),
+            },
+            Ok(Prediction::Values { values }) => values
+                .iter()
+                .map(|(name, value)| format!("{:>1$}", number(*value), shown(name).chars().count().max(12)))
+                .collect::<Vec<_>>()
+                .join("  "),
+        };
+        format!("{:first$}  {rest}", shown(source))
+    }
+
+    /// A row of CSV.
+    fn cells(&self, source: &str, answer: Result<&Prediction, &str>) -> Vec<String> {
+        let between = match &self.task {
+            Task::Classification(_) => 1 + 2 * self.top,
+            Task::MultiLabel(task) => 1 + task.labels.len(),
+            Task::Regression(task) => task.targets.len(),
+        };
+        let mut cells = vec![source.to_owned()];
+        match answer {
+            Err(_) => {}
+            Ok(Prediction::Class { ranked }) => {
+                for (rank, class) in ranked.iter().take(self.top).enumerate() {
+                    cells.push(class.name.clone());
+                    cells.extend((rank == 0).then(|| class.index.to_string()));
+                    cells.push(class.probability.to_string());
+                }
+            }
+            Ok(prediction @ Prediction::Labels { scored, .. }) => {
+                cells.push(prediction.labels().iter().map(|label| label.name.as_str()).collect::<Vec<_>>().join(";"));
+                cells.extend(scored.iter().map(|label| label.probability.to_string()));
+            }
+            Ok(Prediction::Values { values }) => cells.extend(values.iter().map(|(_, value)| value.to_string())),
+        }
+        cells.resize(1 + between, String::new());
+        cells.push(answer.err().unwrap_or_default().to_owned());
+        cells
+    }
+}
+
+fn csv_line(out: &mut impl Write, cells: &[String]) -> io::Result<()> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+    writer.write_record(cells)?;
+    let bytes = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+    out.write_all(&bytes)
+}
+
+fn scored(label: &Scored) -> String {
+    format!("{} {}", shown(&label.name), percent(label.probability))
+}
+
+/// `98.2%`.
+pub(crate) fn percent(share: f32) -> String {
+    format!("{:.1}%", 100.0 * share)
+}
+
+/// A number of any magnitude, to six digits.
+fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude != 0.0 && !(1e-4..1e9).contains(&magnitude) {
+        return format!("{value:.5e}");
+    }
+    let digits = if magnitude < 1.0 { 6 } else { 5_usize.saturating_sub(magnitude.log10() as usize) };
+    format!("{value:.digits$}")
+}
+
+/// Text of a file's name, a label or an error as a terminal may get it: control characters could move its cursor.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}

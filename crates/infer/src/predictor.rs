@@ -1,0 +1,164 @@
+//! From a model file and inputs to predictions, through the functions that training goes through: [`data::image::decode_file`],
+//! [`data::Batch::into_tensors`], [`Model::forward`], [`Task::decode`]. Printing, devices and walking folders are the caller's.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use data::{Batch, ImageSpec, InputSpec, Inputs, image};
+use models::{Model, ModelFile, Pass};
+use tasks::{Prediction, Task};
+
+use crate::Error;
+
+/// Samples that go through the network at once where nothing else is said.
+pub const BATCH: usize = 64;
+
+/// A trained network, ready to answer.
+#[derive(Clone, Debug)]
+pub struct Predictor {
+    model: Model,
+    task: Task,
+    device: Device,
+    batch: usize,
+}
+
+/// One input, decoded: what the network takes, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample(Inputs);
+
+impl Predictor {
+    /// Loads the model file at `path` and puts its weights on `device`.
+    ///
+    /// # Errors
+    /// If the file is no whole striate model, or its task doesn't fit its network.
+    pub fn load(path: &Path, device: &Device) -> Result<Self, Error> {
+        let file = ModelFile::load(path, device)?;
+        let bad = |what: String| Error::Task { path: path.to_owned(), what };
+        let task: Task = serde_json::from_value(file.task).map_err(|error| bad(error.to_string()))?;
+        if task.outputs() != file.model.outputs() {
+            return Err(bad(format!("names {} outputs, the network has {}", task.outputs(), file.model.outputs())));
+        }
+        Ok(Self { model: file.model, task, device: device.clone(), batch: BATCH })
+    }
+
+    /// The same with `batch` samples at once (at least 1) instead of [`BATCH`]: more are faster and take more memory.
+    pub fn with_batch(self, batch: usize) -> Self {
+        Self { batch: batch.max(1), ..self }
+    }
+
+    /// What the outputs mean.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// What the network takes.
+    pub fn input(&self) -> &InputSpec {
+        self.model.input()
+    }
+
+    /// Samples that go through the network at once.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Predicts `samples`, any number of them, in their order.
+    ///
+    /// # Errors
+    /// If a sample was decoded for another model, or the device fails.
+    pub fn predict(&self, samples: &[Sample]) -> Result<Vec<Prediction>, Error> {
+        let mut predictions = Vec::with_capacity(samples.len());
+        for part in samples.chunks(self.batch) {
+            let (inputs, _) = self.gather(part)?.into_tensors(&self.device);
+            let outputs = self.model.forward(inputs, Pass::Predict).into_data(); // [batch, outputs]
+            let outputs =
+                outputs.convert::<f32>().try_into_vec::<f32>().map_err(|error| Error::Device(error.to_string()))?;
+            predictions.extend(outputs.chunks(self.task.outputs()).map(|row| self.task.decode(row)));
+        }
+        Ok(predictions)
+    }
+
+    /// Predicts image files, in their order. All of them are decoded before the first is predicted; for many or for streams
+    /// decode and [`predict`](Self::predict) part by part.
+    ///
+    /// # Errors
+    /// If one of them is no image, or the model takes rows of a table.
+    pub fn predict_files<P: AsRef<Path>>(&self, paths: &[P]) -> Result<Vec<Prediction>, Error> {
+        let samples: Result<Vec<Sample>, Error> =
+            paths.iter().map(|path| Sample::image_file(path.as_ref(), self.input())).collect();
+        self.predict(&samples?)
+    }
+
+    fn gather(&self, samples: &[Sample]) -> Result<Batch, Error> {
+        let [channels, height, width] = self.input().shape();
+        let len = channels * height * width;
+        let wrong =
+            |found: usize| Error::Input { expected: format!("{len} numbers"), found: format!("{found} of them") };
+        let pixels = samples.iter().map(|Sample(inputs)| match inputs {
+            Inputs::Pixels(values) => Some(values.as_slice()),
+            Inputs::Floats(_) => None,
+        });
+        let inputs = if let Some(rows) = pixels.collect::<Option<Vec<_>>>() {
+            Inputs::Pixels(rows.concat())
+        } else {
+            let mut floats = Vec::with_capacity(samples.len() * len);
+            for Sample(inputs) in samples {
+                match inputs {
+                    Inputs::Floats(values) => floats.extend_from_slice(values),
+                    Inputs::Pixels(values) => return Err(wrong(values.len())),
+                }
+            }
+            Inputs::Floats(floats)
+        };
+        let found = match &inputs {
+            Inputs::Pixels(values) => values.len(),
+            Inputs::Floats(values) => values.len(),
+        };
+        if found != samples.len() * len || samples.iter().any(|sample| sample.len() != len) {
+            return Err(wrong(samples.iter().map(Sample::len).find(|other| *other != len).unwrap_or(found)));
+        }
+        Ok(Batch { indices: Vec::new(), shape: [samples.len(), channels, height, width], inputs, targets: None })
+    }
+}
+
+impl Sample {
+    /// Decodes the image file at `path` as a model with `input` takes it. Needs no model, so that threads can do it.
+    ///
+    /// # Errors
+    /// If the file is no whole image, or the model takes rows of a table.
+    pub fn image_file(path: &Path, input: &InputSpec) -> Result<Self, Error> {
+        Ok(Self(Inputs::Pixels(image::decode_file(path, picture(input)?)?)))
+    }
+
+    /// Decodes an image file's `bytes`; `name` stands for them in messages.
+    ///
+    /// # Errors
+    /// If they are no whole image, or the model takes rows of a table.
+    pub fn image_bytes(name: &Path, bytes: &[u8], input: &InputSpec) -> Result<Self, Error> {
+        Ok(Self(Inputs::Pixels(image::decode_bytes(bytes, name, picture(input)?)?)))
+    }
+
+    /// A row of a table that [`data::TableSpec::encode`] or [`data::table::rows`] made features of.
+    pub fn features(features: Vec<f32>) -> Self {
+        Self(Inputs::Floats(features))
+    }
+
+    /// Pixels `[channels, height, width]` that have the model's size already.
+    pub fn pixels(pixels: Vec<u8>) -> Self {
+        Self(Inputs::Pixels(pixels))
+    }
+
+    /// Numbers that it holds.
+    fn len(&self) -> usize {
+        match &self.0 {
+            Inputs::Pixels(values) => values.len(),
+            Inputs::Floats(values) => values.len(),
+        }
+    }
+}
+
+fn picture(input: &InputSpec) -> Result<&ImageSpec, Error> {
+    match input {
+        InputSpec::Image(spec) => Ok(spec),
+        InputSpec::Table(_) => Err(Error::Input { expected: "rows of a table".into(), found: "an image".into() }),
+    }
+}
