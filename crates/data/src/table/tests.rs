@@ -3,7 +3,6 @@
 mod columns;
 mod files;
 mod model;
-mod real;
 mod targets;
 
 use std::io::Write;
