@@ -74,7 +74,7 @@ pub enum Targets {
 pub enum Sources {
     /// Samples of one or several arrays, such as IDX files: `name` is "train" or "test", and so on.
     Arrays(Vec<(String, usize)>),
-    /// Image files, relative to `Found::path`.
+    /// Image files, relative to `Found::path`, or to its folder where that is an image list.
     Files(Vec<PathBuf>),
     /// Rows of tables: file name and line number (counted from 1).
     Rows(Vec<(String, u64)>),

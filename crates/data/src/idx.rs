@@ -125,9 +125,11 @@ pub(crate) fn load(path: &Path, pairs: &[Pair], options: &OpenOptions) -> Result
         given.extend(vec![if pairs.len() == 1 && pair.part == Part::Train { Part::Unassigned } else { pair.part }; n]);
         sources.push((source(pair), n));
         if pixels.is_empty() {
-            pixels = images.values
+            pixels = images.values;
         } else {
-            pixels.extend_from_slice(&images.values)
+            // Doubling what is there would cost tens of megabytes.
+            pixels.reserve_exact(images.values.len());
+            pixels.extend_from_slice(&images.values);
         }
         labels.extend(theirs.values);
     }

@@ -83,13 +83,38 @@ pub enum Outputs {
 /// # Errors
 /// Nothing that can be read stands there, or the format's own reader finds something amiss.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset, Error> {
-    match detect::format(path)? {
+    let format = detect::format(path)?;
+    refuse_strangers(&format, options)?;
+    match format {
         Format::Digits => digits::load(options),
         Format::Idx(pairs) => idx::load(path, &pairs, options),
         Format::Cifar(files) => cifar::load(path, &files, options),
         Format::Folder => folder::load(path, options),
         Format::List => list::load(path, options),
         Format::Table => table::load(path, options),
+    }
+}
+
+/// Refuses options that the format has no use for, rather than pass over them.
+fn refuse_strangers(format: &Format, options: &OpenOptions) -> Result<(), Error> {
+    let images = options.image_size.is_some().then_some("--imgsz").or(options.channels.map(|_| "--channels"));
+    let rows = [
+        (!options.label.is_empty(), "--label"),
+        (options.label_strip.is_some(), "--label-strip"),
+        (!options.drop.is_empty(), "--drop"),
+        (options.header.is_some(), "--header"),
+        (options.task.is_some_and(|task| task != TaskKind::Classification), "--task"),
+    ];
+    let tables = [(options.test.is_some(), "--test"), (!options.categorical.is_empty(), "--categorical")];
+    let given = |options: &[(bool, &'static str)]| options.iter().find(|(given, _)| *given).map(|(_, name)| *name);
+    let (stranger, known) = match format {
+        Format::Table => (images, "images"),
+        Format::List => (given(&tables), "tables"),
+        _ => (given(&tables).or(given(&rows)), "tables and image lists"),
+    };
+    match stranger {
+        Some(option) => Err(Error::option(option, format!("it is for {known}, which this data is not"))),
+        None => Ok(()),
     }
 }
 

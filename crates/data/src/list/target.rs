@@ -34,9 +34,9 @@ pub(super) fn read(
     };
     let (targets, what) = match task {
         TaskKind::Classification => (columns.classes()?, "classes"),
-        TaskKind::MultiLabel if columns.columns.len() == 1 => (columns.lists(), "labels separated by `;`"),
+        TaskKind::MultiLabel if columns.columns.len() == 1 => (columns.lists()?, "labels separated by `;`"),
         TaskKind::MultiLabel => (columns.flags()?, "labels, 0 or 1 in a column each"),
-        TaskKind::Regression => (columns.numbers()?, "numbers"),
+        TaskKind::Regression => (columns.numbers(options.like.is_none())?, "numbers"),
     };
     let names =
         columns.columns.iter().map(|&column| format!("`{}`", rows.names[column])).collect::<Vec<_>>().join(", ");
@@ -95,18 +95,26 @@ impl Columns<'_> {
     }
 
     /// Labels as `a;b`; an empty field has none.
-    fn lists(&self) -> Targets {
+    fn lists(&self) -> Result<Targets, Error> {
         let column = self.columns[0];
         let labels = |field: &str| -> Vec<String> {
             field.split(';').map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()).collect()
         };
         let each: Vec<Vec<String>> = self.fields(column).map(labels).collect();
         let names = sorted(each.iter().flatten().map(String::as_str).collect());
+        if names.is_empty() {
+            let what = format!("the column `{}` is empty in every row", self.rows.names[column]);
+            return Err(Error::unusable(
+                &self.rows.path,
+                what,
+                "write labels as `a;b`, or choose another with --label",
+            ));
+        }
         let mut values = vec![0; each.len() * names.len()];
         for (row, labels) in each.iter().enumerate() {
             labels.iter().for_each(|label| values[row * names.len() + position(&names, label) as usize] = 1);
         }
-        Targets::Labels { names, values }
+        Ok(Targets::Labels { names, values })
     }
 
     fn flags(&self) -> Result<Targets, Error> {
@@ -118,7 +126,8 @@ impl Columns<'_> {
         Ok(Targets::Labels { names: self.names(), values: self.each(flag)? })
     }
 
-    fn numbers(&self) -> Result<Targets, Error> {
+    /// Numbers, which must vary if they are to be learnt.
+    fn numbers(&self, learnt: bool) -> Result<Targets, Error> {
         let number = |row, column| {
             let number = self.field(row, column).parse::<f32>().ok().filter(|number| number.is_finite());
             number.ok_or_else(|| self.bad(row, column, "a finite number"))
@@ -126,7 +135,7 @@ impl Columns<'_> {
         let values = self.each(number)?;
         let width = self.columns.len();
         for (at, &column) in self.columns.iter().enumerate() {
-            if self.len() > 1 && values.iter().skip(at).step_by(width).all(|value| *value == values[at]) {
+            if learnt && self.len() > 1 && values.iter().skip(at).step_by(width).all(|value| *value == values[at]) {
                 let what = format!("the target `{}` is {} in every row", self.rows.names[column], values[at]);
                 return Err(Error::unusable(
                     &self.rows.path,

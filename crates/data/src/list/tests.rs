@@ -118,6 +118,9 @@ fn bad_rows_are_named_with_their_column() {
     check(&|i| number(i, "inf"), "line 6, column `y`: expected a finite number, found `inf`");
     check(&|i| number(i, "1e99"), "line 6, column `y`: expected a finite number, found `1e99`");
     check(&|i| number(i, ""), "line 6, column `y`: expected a finite number, found nothing");
+    let options = OpenOptions { task: Some(TaskKind::MultiLabel), ..OpenOptions::default() };
+    let message = error(&list(folder.path(), "path,y", |_| String::new()), &options);
+    assert!(message.contains("the column `y` is empty in every row"), "{message}");
     check(&|_| "1.5".into(), "the target `y` is 1.5 in every row");
     check(
         &|i| if i == 4 { String::new() } else { "cat".into() },

@@ -60,3 +60,18 @@ fn targets_take_the_model_s_order() {
     let other = model.align(Targets::Classes { names: words("x y"), values: vec![0] }, path).unwrap_err().to_string();
     assert!(other.contains("targets are classes, but the model predicts numbers"), "{other}");
 }
+
+#[test]
+fn options_for_other_formats_are_refused() {
+    let digits = |options: OpenOptions| open(Path::new("digits"), &options).unwrap_err();
+    let error = digits(OpenOptions { label: words("kind"), ..OpenOptions::default() });
+    assert!(error.is_usage() && error.to_string().starts_with("--label: it is for tables and image lists"), "{error}");
+    let error = digits(OpenOptions { test: Some("test.csv".into()), ..OpenOptions::default() });
+    assert!(error.to_string().starts_with("--test"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.csv");
+    std::fs::write(&path, "x,y\n1,a\n2,b\n").unwrap();
+    let options = OpenOptions { image_size: Some([8, 8]), ..OpenOptions::default() };
+    let error = open(&path, &options).unwrap_err();
+    assert!(error.to_string().starts_with("--imgsz: it is for images"), "{error}");
+}
