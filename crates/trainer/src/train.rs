@@ -1,6 +1,7 @@
 //! The training loop, from the first weights to the last epoch, top to bottom: initialise, feed forward, loss, backpropagate,
 //! update, repeat until the epochs are over or the loss is low enough.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -139,7 +140,7 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
             model: candidate,
             task: serde_json::to_value(&task).map_err(|error| Error::Config(error.to_string()))?,
             provenance: provenance.clone(),
-            metrics: summary.val.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(*value))).collect(),
+            metrics: serde_json::json!({ "val": summary.val.iter().cloned().collect::<BTreeMap<_, _>>() }),
         };
         file.save(&run.last())?;
         if summary.best {

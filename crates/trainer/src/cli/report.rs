@@ -102,16 +102,26 @@ fn split(split: &Split) -> String {
     format!("{train} to train, {val} to validate, {test} to test")
 }
 
-/// One line of what was reached: every scalar metric, and the interval of an accuracy.
+/// One line of what was reached: the metrics that people ask for first. All of them are in `metrics.json`.
 pub(crate) fn summary(metrics: &Metrics) -> String {
+    let report = metrics.report();
     let mut parts = Vec::new();
-    for (name, value) in metrics.values() {
-        parts.push(match name {
-            "accuracy" | "top5" => format!("{name} {:.2} %", value * 100.0),
-            _ => format!("{name} {value:.4}"),
-        });
+    if let Some(accuracy) = metrics.get("accuracy") {
+        let interval = report
+            .accuracy_interval
+            .map(|[low, high]| format!(" (95 % interval {:.1} to {:.1})", low * 100.0, high * 100.0));
+        parts.push(format!("accuracy {:.2} %{}", accuracy * 100.0, interval.unwrap_or_default()));
+    }
+    for name in ["map", "exact_match", "r2", "rmse", "mae", "macro_f1", "auroc", "loss"] {
+        parts.extend(metrics.get(name).map(|value| format!("{name} {}", significant(value))));
     }
     parts.join(", ")
+}
+
+/// Four digits that matter: `0.9812`, `48210`, `0.00001234`.
+fn significant(value: f64) -> String {
+    let magnitude = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    format!("{value:.*}", (3.0 - magnitude).clamp(0.0, 8.0) as usize)
 }
 
 /// The command that runs `infer` here: through cargo where this process was started by it.
@@ -137,5 +147,18 @@ pub(crate) fn quoted(path: &Path) -> String {
     match text.contains(|c: char| c.is_whitespace() || "'\"$&;()*?[]".contains(c)) {
         true => format!("'{}'", text.replace('\'', r"'\''")),
         false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::significant;
+
+    #[test]
+    fn numbers_show_four_digits() {
+        assert_eq!(
+            [0.98124, 48210.4, 0.00001234, 0.0, -3.14159].map(significant),
+            ["0.9812", "48210", "0.00001234", "0.000", "-3.142"]
+        );
     }
 }
