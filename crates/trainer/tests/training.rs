@@ -1,0 +1,178 @@
+//! The training loop as a library: what it promises beyond running.
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use burn::tensor::Device;
+use data::random::{Purpose, Random};
+use data::{Column, ColumnKind, Dataset, Found, InputSpec, OpenOptions, Samples, Sources, Split, TableSpec, Targets};
+use models::{MlpConfig, ModelConfig};
+use tasks::Task;
+use tempfile::TempDir;
+use trainer::{Ended, Event, Job, Report, RunFolder, ScheduleConfig, TrainConfig, train};
+
+/// A run in a folder that goes when it is dropped.
+struct Run {
+    folder: RunFolder,
+    report: Report,
+    losses: Vec<f64>,
+    _scratch: TempDir,
+}
+
+fn run(config: &TrainConfig, dataset: Dataset) -> Run {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(scratch.path(), "run").unwrap();
+    let mut losses = Vec::new();
+    let job = Job {
+        config,
+        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
+        dataset: Arc::new(dataset),
+        device: device::select("auto").unwrap().device,
+        run: &folder,
+        resume: None,
+        provenance: serde_json::Value::Null,
+    };
+    let mut on_event = |event| {
+        if let Event::Step { batch: 1, loss, .. } = event {
+            losses.push(loss);
+        }
+    };
+    let report = train(job, &|| false, &mut on_event).unwrap();
+    Run { folder, report, losses, _scratch: scratch }
+}
+
+fn mlp(hidden: usize) -> TrainConfig {
+    TrainConfig { epochs: 3, ..TrainConfig::new(ModelConfig::Mlp(MlpConfig::with_hidden([hidden]))) }
+}
+
+fn digits(limit: usize) -> Dataset {
+    let options = OpenOptions { limit: Some(limit), ..OpenOptions::default() };
+    data::open(std::path::Path::new("digits"), &options).unwrap()
+}
+
+/// A table of two features in -1..1 and targets made of them.
+fn table(
+    rows: u32,
+    targets: impl Fn(f32, f32) -> Vec<f32>,
+    make: impl Fn(Vec<String>, Vec<f32>) -> Targets,
+) -> Dataset {
+    let mut random = Random::new(5, Purpose::Bench, 0, 0);
+    let (mut features, mut values) = (Vec::new(), Vec::new());
+    for _ in 0..rows {
+        let (x, y) = (random.range(-1.0, 1.0), random.range(-1.0, 1.0));
+        features.extend([x, y]);
+        values.extend(targets(x, y));
+    }
+    let width = values.len() / rows as usize;
+    let kind = ColumnKind::Numeric { fill: 0.0, mean: 0.0, std: 1.0, ranks: Vec::new(), indicator: false };
+    let column = |position: usize| Column { name: format!("x{position}"), position, kind: kind.clone() };
+    let cut = |from: u32, to: u32| (rows * from / 10..rows * to / 10).collect();
+    Dataset {
+        found: Found::default(),
+        input: InputSpec::Table(TableSpec { columns: vec![column(0), column(1)], ..TableSpec::default() }),
+        samples: Samples::Features(features),
+        targets: make((0..width).map(|at| format!("t{at}")).collect(), values),
+        sources: Sources::Arrays(vec![("rows".into(), rows as usize)]),
+        split: Split { train: cut(0, 7), val: cut(7, 8), test: cut(8, 10) },
+    }
+}
+
+/// The trained numbers of a model file, in the order of their names.
+fn weights(run: &Run) -> Vec<f32> {
+    let model = models::ModelFile::load(&run.folder.last(), &device()).unwrap().model;
+    models::named_tensors(&model).into_iter().flat_map(|tensor| tensor.data.try_into_vec::<f32>().unwrap()).collect()
+}
+
+fn device() -> Device {
+    device::select("auto").unwrap().device
+}
+
+#[test]
+fn the_first_loss_is_that_of_guessing_and_the_last_is_far_below() {
+    let config = TrainConfig { epochs: 60, batch: 32, lr: 0.01, ..mlp(64) };
+    let run = run(&config, digits(60));
+    let guessing = 10f64.ln();
+    assert!((run.losses[0] - guessing).abs() < 0.7, "{}", run.losses[0]);
+    assert!(
+        *run.losses.last().unwrap() < 0.01,
+        "a network that cannot learn 40 samples by heart: {:?}",
+        run.losses.last()
+    );
+}
+
+#[test]
+fn two_accumulated_halves_are_one_batch() {
+    let whole = TrainConfig { batch: 64, epochs: 1, schedule: ScheduleConfig::default(), ..mlp(16) };
+    let halves = TrainConfig { batch: 32, accumulate: 2, ..whole.clone() };
+    let (whole, halves) = (run(&whole, digits(300)), run(&halves, digits(300)));
+    let worst = weights(&whole).iter().zip(weights(&halves)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 2e-4, "weights differ by {worst}");
+}
+
+#[test]
+fn the_test_split_chooses_nothing() {
+    let config = mlp(16);
+    let honest = run(&config, digits(400));
+    let mut poisoned = digits(400);
+    let Targets::Classes { values, .. } = &mut poisoned.targets else { panic!("digits are classes") };
+    for &index in &poisoned.split.test {
+        values[index as usize] = (values[index as usize] + 1) % 10;
+    }
+    let poisoned = run(&config, poisoned);
+    for file in [RunFolder::best, RunFolder::last] {
+        assert!(fs::read(file(&honest.folder)).unwrap() == fs::read(file(&poisoned.folder)).unwrap());
+    }
+    assert_ne!(honest.report.test.unwrap().get("accuracy"), poisoned.report.test.unwrap().get("accuracy"));
+}
+
+#[test]
+fn another_seed_gives_other_weights_and_the_same_seed_the_same() {
+    let at = |seed| weights(&run(&TrainConfig { seed, epochs: 1, ..mlp(8) }, digits(200)));
+    assert_eq!(at(1), at(1));
+    assert_ne!(at(1), at(2));
+}
+
+#[test]
+fn a_regression_learns_its_function() {
+    let values = |names, values| Targets::Values { names, values };
+    let dataset = table(1000, |x, y| vec![1000.0 + 50.0 * x * y, -3.0 * x], values);
+    let run = run(&TrainConfig { epochs: 40, lr: 0.01, ..mlp(32) }, dataset);
+    let r2 = run.report.test.unwrap().get("r2").unwrap();
+    assert!(r2 > 0.97, "R2 {r2}");
+}
+
+#[test]
+fn several_labels_are_learned_at_once() {
+    let labels = |names, values: Vec<f32>| Targets::Labels { names, values: values.iter().map(|&v| v as u8).collect() };
+    let bit = |yes: bool| f32::from(u8::from(yes));
+    let dataset = table(1000, |x, y| vec![bit(x > 0.0), bit(x + y > 0.2), bit(y > x)], labels);
+    let run = run(&TrainConfig { epochs: 20, lr: 0.01, ..mlp(32) }, dataset);
+    let exact = run.report.test.unwrap().get("exact_match").unwrap();
+    assert!(exact > 0.9, "exact match {exact}");
+}
+
+#[test]
+fn averaged_weights_are_what_is_validated_and_saved() {
+    let plain = run(&TrainConfig { epochs: 2, ..mlp(8) }, digits(200));
+    let averaged = run(&TrainConfig { epochs: 2, ema: Some(0.9), ..mlp(8) }, digits(200));
+    assert_ne!(weights(&plain), weights(&averaged));
+    // Averaging watches; it must not change what is learned.
+    assert_eq!(plain.losses, averaged.losses);
+}
+
+#[test]
+fn training_ends_for_the_reason_that_comes_first() {
+    let ended = |config: TrainConfig| run(&config, digits(200)).report.ended;
+    assert_eq!(ended(mlp(8)), Ended::Epochs);
+    assert_eq!(ended(TrainConfig { target_loss: Some(10.0), ..mlp(8) }), Ended::TargetLoss);
+    assert_eq!(ended(TrainConfig { time: Some(Duration::ZERO), ..mlp(8) }), Ended::Time);
+    // With a learning rate this small nothing gets better.
+    assert_eq!(ended(TrainConfig { epochs: 50, lr: 1e-30, patience: Some(2), ..mlp(8) }), Ended::Patience);
+    let target = Task::for_targets(&digits(200).targets, &digits(200).split.train, &Default::default())
+        .unwrap()
+        .goal("accuracy=0.01")
+        .unwrap();
+    assert_eq!(ended(TrainConfig { target: Some(target), ..mlp(8) }), Ended::Target);
+}
