@@ -1,6 +1,8 @@
 //! The `trainer` binary: parses the command line, hands over to `cli`, and exits with a documented code.
 
 mod cli;
+mod fetch;
+mod manifest;
 
 use std::process::ExitCode;
 
