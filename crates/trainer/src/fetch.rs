@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::manifest::{self, Download};
+use crate::manifest::{Download, Manifest};
 
 /// How patient a download is.
 #[derive(Clone, Debug)]
@@ -130,9 +130,9 @@ pub(crate) fn fetch(
 /// `trainer data fetch NAME [--dir DIR]`: says on stderr how it goes, and on stdout where the data lie.
 ///
 /// # Errors
-/// An unknown name, no folder to put data in, or [`Error`].
-pub(crate) fn run(name: &str, dir: Option<&Path>) -> Result<()> {
-    let manifest = manifest::find(name)?;
+/// No folder to put data in, or [`Error`].
+pub(crate) fn run(manifest: &Manifest, dir: Option<&Path>) -> Result<()> {
+    let name = &manifest.name;
     if manifest.files.is_empty() {
         eprintln!("`{name}` is embedded in this program; try: trainer train {name}");
         return Ok(());

@@ -231,7 +231,7 @@ fn micro_batches_average_to_the_whole_batch_whatever_their_sizes() {
     let whole = mean(x.clone(), y.clone());
     let mut accumulator = Accumulator::new();
     for (from, to) in [(0, 4), (4, 5), (5, 6)] {
-        let grads = mean(x.clone().slice([from..to]), y.clone().slice([from..to]));
+        let grads = mean(x.clone().narrow(0, from, to - from), y.clone().narrow(0, from, to - from));
         accumulator.add(&model, grads, to - from);
     }
     assert_eq!((accumulator.samples(), accumulator.batches()), (6, 3));

@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     let options = data_options(arguments)?;
     let mut open = settle::open_options(&options)?;
     open.like = Some(Like { input: file.model.input().clone(), outputs: task.outputs_kind() });
-    let dataset = data::open(Path::new(options.data.as_deref().unwrap_or("digits")), &open)?;
+    let dataset = data::open(&settle::locate(&options)?, &open)?;
     let (part, indices) = part(arguments.on.as_deref(), &dataset)?;
 
     let dataset = Arc::new(dataset);

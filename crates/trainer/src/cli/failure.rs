@@ -59,6 +59,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<tasks::Error>() {
             return trainer::task_exit_code(error);
         }
+        if let Some(error) = cause.downcast_ref::<crate::fetch::Error>() {
+            return error.exit_code();
+        }
         if cause.downcast_ref::<device::Error>().is_some() {
             return code::USAGE;
         }

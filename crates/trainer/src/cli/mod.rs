@@ -166,8 +166,18 @@ pub(crate) struct Inspect {
 
 #[derive(Subcommand)]
 enum Data {
+    /// List the well-known data sets: what they are, and whether they are here
+    List(Output),
+    /// Download a well-known data set, verify it, and say where it lies
+    Fetch {
+        /// Its name, as `trainer data list` has it
+        name: String,
+        /// The folder to put it in [default: the clone's, else the user's data folder]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
     /// Say what a path holds: format, task, classes, sizes, split
-    Info(DataInfo),
+    Info(Box<DataInfo>),
 }
 
 #[derive(clap::Args)]
@@ -197,7 +207,14 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(&arguments),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),
-        Some(Command::Data(Data::Info(arguments))) => data_info::run(arguments),
+        Some(Command::Data(Data::Info(arguments))) => data_info::run(*arguments),
+        Some(Command::Data(Data::List(output))) => {
+            crate::manifest::print_list(output.format == Format::Json).map(|()| 0)
+        }
+        Some(Command::Data(Data::Fetch { name, dir })) => {
+            let manifest = crate::manifest::find(&name).map_err(failure::Failure::usage)?;
+            crate::fetch::run(&manifest, dir.as_deref()).map(|()| 0)
+        }
         Some(Command::Devices { output }) => devices::run(output),
         Some(Command::Completions { shell }) => completions::run(shell),
     }

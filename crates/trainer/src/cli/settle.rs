@@ -1,6 +1,6 @@
 //! From options to settings: fills in every default, and says what is wrong in the words of the flags.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,13 +11,22 @@ use serde::de::DeserializeOwned;
 use tasks::{ClassWeights, LossOptions};
 use trainer::{OptimizerConfig, ScheduleConfig, TrainConfig};
 
-use super::failure::Failure;
+use super::failure::{Failure, code};
 use super::options::{Architecture, Options, nearest};
 
 /// Opens the data that `options` name.
 pub(crate) fn open(options: &Options) -> Result<Dataset> {
+    Ok(data::open(&locate(options)?, &open_options(options)?)?)
+}
+
+/// The path that `options` name, or the folder of the fetched data set of that name.
+pub(crate) fn locate(options: &Options) -> Result<PathBuf> {
     let name = options.data.as_deref().unwrap_or("digits");
-    Ok(data::open(Path::new(name), &open_options(options)?)?)
+    if name == "digits" || Path::new(name).exists() || !crate::manifest::is_known(name) {
+        return Ok(name.into());
+    }
+    let missing = || anyhow!("the data set `{name}` is not here yet; fetch it with `trainer data fetch {name}`");
+    crate::manifest::locate(name).ok_or_else(|| Failure::with(code::DATA, missing()))
 }
 
 /// The data's part of the options.
