@@ -1,3 +1,5 @@
+//! Splits: followed, cut, limited, written and read again.
+
 use std::path::PathBuf;
 
 use proptest::prelude::*;
