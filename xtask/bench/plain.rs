@@ -8,6 +8,7 @@ use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation::relu};
 
 /// One of the two.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Module, Debug)]
 pub(crate) enum Plain {
     /// 784-512-256-10.

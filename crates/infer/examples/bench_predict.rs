@@ -95,5 +95,5 @@ fn ready(batch: usize, device: &Device) -> Tensor<4> {
 }
 
 fn read(outputs: Tensor<2>) -> Result<Vec<f32>> {
-    outputs.try_into_data()?.into_vec::<f32>().map_err(|error| anyhow::anyhow!("{error:?}"))
+    outputs.try_into_data()?.try_into_vec::<f32>().map_err(|error| anyhow::anyhow!("{error:?}"))
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use data::random::{Purpose, Random};
-use data::{Dataset, Fit, Filter, Found, ImageSpec, InputSpec, Samples, Sources, Split, Target, Targets};
+use data::{Dataset, Filter, Fit, Found, ImageSpec, InputSpec, Samples, Sources, Split, Target, Targets};
 use models::{Kind, ModelConfig, Pass};
 use tasks::Task;
 use trainer::optimizer::ParameterInfo;
@@ -128,7 +127,9 @@ fn whole<'a>(model: &str, batch: usize, device: &Device) -> Result<Variant<'a>> 
 /// A batch on the device: inputs `[batch, 1, 28, 28]`, classes `[batch]`.
 fn ready(batch: usize, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
     let data = random_images(batch, 1);
-    let (Samples::Pixels(pixels), Targets::Classes { values, .. }) = (&data.samples, &data.targets) else { unreachable!() };
+    let (Samples::Pixels(pixels), Targets::Classes { values, .. }) = (&data.samples, &data.targets) else {
+        unreachable!()
+    };
     let floats: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
     let classes: Vec<i32> = values.iter().map(|&class| class as i32).collect();
     let inputs = Tensor::from_data(TensorData::new(floats, [batch, 1, 28, 28]), device);

@@ -1,3 +1,5 @@
+//! CIFAR binaries, good and hostile.
+
 use super::*;
 use crate::{Samples, open};
 

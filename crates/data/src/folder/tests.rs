@@ -1,3 +1,5 @@
+//! Class folders: what they may be called, and what is refused.
+
 use ::image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! IDX files, good and hostile, and MNIST where it is.
+
 use std::io::Write;
 
 use super::*;

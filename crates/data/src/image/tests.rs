@@ -1,3 +1,5 @@
+//! Decoding: channels, depths, orientation, and files that are no pictures.
+
 use std::io::Cursor;
 
 use ::image::{ColorType, GrayImage, ImageEncoder, ImageFormat, Luma, Rgba, RgbaImage};

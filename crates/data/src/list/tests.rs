@@ -1,3 +1,5 @@
+//! Image lists: targets of each kind, and rows that are wrong.
+
 use ::image::{GrayImage, Luma};
 
 use super::*;

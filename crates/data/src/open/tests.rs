@@ -1,3 +1,5 @@
+//! What a path turns out to be.
+
 use super::*;
 
 fn error(path: &Path) -> String {

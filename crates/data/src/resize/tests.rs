@@ -1,3 +1,5 @@
+//! Resizing against the image library, and what each fit keeps.
+
 use ::image::{Rgb, RgbImage, imageops};
 use proptest::prelude::*;
 
