@@ -189,32 +189,3 @@ fn a_model_s_recipe_and_classes_rule() {
     let message = open(folder.path(), &like(&["Dog", "cat"])).unwrap_err().to_string();
     assert!(message.contains("doesn't know the class `dog`; did you mean `Dog`?"), "{message}");
 }
-
-#[test]
-fn the_faces_are_40_people_of_10_photos() {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/datasets/att_faces"));
-    if !path.exists() {
-        eprintln!("skipped: {} isn't there", path.display());
-        return;
-    }
-    let data = read(path).unwrap();
-    assert_eq!((data.len(), data.targets.names().len(), data.input.shape()), (400, 40, [1, 112, 92]));
-    assert_eq!(data.targets.names()[..3], ["s1", "s10", "s11"]);
-    assert_eq!(data.split.test.len(), 80);
-    assert!(data.found.notes.iter().any(|note| note.contains("README")), "{:?}", data.found.notes);
-}
-
-#[test]
-fn the_flowers_are_read_in_part() {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/datasets/flowers"));
-    if !path.exists() {
-        eprintln!("skipped: {} isn't there", path.display());
-        return;
-    }
-    let options = OpenOptions { limit: Some(200), image_size: Some([32, 32]), ..OpenOptions::default() };
-    let data = open(path, &options).unwrap();
-    assert_eq!((data.len(), data.split.len(), data.input.shape()), (4317, 200, [3, 32, 32]));
-    assert_eq!(data.targets.names(), ["daisy", "dandelion", "rose", "sunflower", "tulip"]);
-    let (mean, std) = data.input.normalisation();
-    assert!(mean.iter().chain(&std).all(|value| (0.15..0.6).contains(value)), "{mean:?} {std:?}");
-}

@@ -117,23 +117,3 @@ fn two_sets_in_one_folder_are_refused() {
     let folder = folder(false, "train-KIND-idxN-ubyte", "letters-train-KIND-idxN-ubyte");
     assert!(error(folder.path()).contains("different data sets"), "{}", error(folder.path()));
 }
-
-#[test]
-fn mnist_is_read_whole() {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/datasets/mnist"));
-    if !path.exists() {
-        eprintln!("skipped: {} isn't there", path.display());
-        return;
-    }
-    let mnist = open(path, &OpenOptions::default()).unwrap();
-    assert_eq!((mnist.len(), mnist.split.test.len()), (70_000, 10_000));
-    assert_eq!(mnist.split.train.len() + mnist.split.val.len(), 60_000);
-    assert_eq!(mnist.targets.names(), ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
-    // The published numbers are those of all 60,000 images; nine tenths of them differ a little.
-    let (mean, std) = mnist.input.normalisation();
-    assert!((mean[0] - 0.1307).abs() < 5e-4 && (std[0] - 0.3081).abs() < 5e-4, "{mean:?} {std:?}");
-    let Samples::Pixels(pixels) = &mnist.samples else { panic!("not in memory") };
-    let all: Vec<u32> = (0..60_000).collect();
-    let (mean, std) = crate::pixels::mean_std(pixels, 1, 28 * 28, &all);
-    assert!((mean[0] - 0.13066).abs() < 1e-5 && (std[0] - 0.30811).abs() < 1e-5, "{mean:?} {std:?}");
-}
