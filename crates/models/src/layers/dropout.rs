@@ -40,3 +40,36 @@ impl Dropout {
         (0..elements).map(|_| if u64::from(random.bits()) < dropped { 0.0 } else { scale }).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn dropout(layer: u32) -> Dropout {
+        Dropout { probability: 0.3, layer }
+    }
+
+    #[test]
+    fn the_expected_value_stays_and_prediction_changes_nothing() {
+        let x = Tensor::<2>::ones([100, 200], &Device::flex());
+        let y = dropout(0).forward(x.clone(), Pass::Train { seed: 1, step: 2 }).into_data();
+        let values = y.as_slice::<f32>().unwrap();
+        let kept = values.iter().filter(|value| **value > 0.0).count();
+        // 20,000 draws: a standard error of 65.
+        assert!((13_700..14_300).contains(&kept), "{kept}");
+        assert!(values.iter().all(|value| *value == 0.0 || (value * 0.7 - 1.0).abs() < 1e-6));
+        assert_eq!(dropout(0).forward(x.clone(), Pass::Predict).into_data(), x.into_data());
+    }
+
+    #[test]
+    fn a_mask_is_a_function_of_seed_step_layer_and_element() {
+        let mask = dropout(1).mask(64, 1, 2);
+        assert_eq!(mask, dropout(1).mask(64, 1, 2));
+        assert_eq!(mask[..32], dropout(1).mask(32, 1, 2));
+        for other in [dropout(1).mask(64, 2, 2), dropout(1).mask(64, 1, 3), dropout(2).mask(64, 1, 2)] {
+            assert_ne!(mask, other);
+        }
+    }
+}

@@ -120,3 +120,47 @@ impl GroupNorm {
         normal * self.weight.val().reshape(channels) + self.bias.val().reshape(channels)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::Init;
+
+    const TRAIN: Pass = Pass::Train { seed: 0, step: 0 };
+
+    fn batch_norm() -> BatchNorm {
+        BatchNorm::init(2, &mut Builder::new(&Device::flex(), 0, Init::Torch))
+    }
+
+    #[test]
+    fn the_running_variance_is_unbiased() {
+        let norm = batch_norm();
+        let x = Tensor::<2>::from_floats([[1.0, 0.0], [2.0, 0.0], [6.0, 3.0]], &Device::flex());
+        norm.forward(x, TRAIN);
+        // Means 3 and 1, unbiased variances 7 and 3.
+        norm.running_mean
+            .value()
+            .into_data()
+            .assert_approx_eq::<f32>(&TensorData::from([0.3f32, 0.1]), burn::tensor::Tolerance::absolute(1e-6));
+        norm.running_var.value().into_data().assert_approx_eq::<f32>(
+            &TensorData::from([0.9f32 + 0.7, 0.9 + 0.3]),
+            burn::tensor::Tolerance::absolute(1e-6),
+        );
+    }
+
+    #[test]
+    fn one_value_for_each_channel_leaves_the_statistics_alone() {
+        let norm = batch_norm();
+        let x = Tensor::<4>::from_floats([[[[5.0]], [[7.0]]]], &Device::flex());
+        let y = norm.forward(x, TRAIN).into_data().try_to_vec::<f32>().unwrap();
+        assert!((y[0] - 5.0).abs() < 1e-3 && (y[1] - 7.0).abs() < 1e-3, "{y:?}");
+        assert_eq!(norm.running_var.value().into_data(), TensorData::from([1.0f32, 1.0]));
+    }
+
+    #[test]
+    fn groups_divide_the_channels() {
+        assert_eq!([1, 7, 16, 64, 66, 97].map(group_count), [1, 7, 16, 32, 22, 1]);
+    }
+}

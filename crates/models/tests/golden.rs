@@ -1,0 +1,172 @@
+//! Forward passes, three steps of SGD and running statistics agree with PyTorch's, for every preset and for what no preset has. The
+//! numbers are made by `golden/generate.py`.
+
+use std::collections::HashMap;
+
+use burn::{
+    optim::{GradientsParams, SgdConfig},
+    tensor::{Device, Int, Tensor, TensorData, activation::log_softmax},
+};
+use data::{Filter, Fit, ImageSpec, InputSpec};
+use models::{
+    Activation, CnnConfig, HeadConfig, MlpConfig, Model, ModelConfig, NamedTensor, Normalisation, Pass, PoolConfig,
+    PoolKind, StageConfig, load_tensors, named_tensors, summary,
+};
+use serde::Deserialize;
+
+/// Relative to the greatest number of what is compared. Sums of f32 in another order: 3e-6 at most was seen (resnet18, after three
+/// steps), 1e-6 for all others.
+const TOLERANCE: f64 = 1e-5;
+const OUTPUTS: usize = 10;
+
+#[derive(Deserialize)]
+struct Golden {
+    models: HashMap<String, Case>,
+    activations: HashMap<String, Vec<f32>>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    parameters: u64,
+    batch: usize,
+    channels: usize,
+    side: usize,
+    before: Vec<f64>,
+    losses: Vec<f64>,
+    after: Vec<f64>,
+    /// First value, sum weighed by a wave, length.
+    tensors: HashMap<String, [f64; 3]>,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("golden/golden.json")).unwrap()
+}
+
+/// `wave` of the script.
+fn wave(count: usize, phase: f64) -> Vec<f64> {
+    let fraction = |x: f64| x - x.floor();
+    (0..count).map(|i| 2.0 * fraction(43758.5453 * (12.9898 * i as f64 + phase).sin()) - 1.0).collect()
+}
+
+/// `fill` of the script.
+fn filled(tensor: NamedTensor) -> (String, TensorData) {
+    let NamedTensor { name, data, .. } = tensor;
+    let shape = data.shape().clone();
+    let phase = name.bytes().map(u32::from).sum::<u32>() % 97;
+    let fan_in = (data.num_elements() / shape[0]) as f64;
+    let norm = name.ends_with("running_var") || (name.contains(".norm") && name.ends_with("weight"));
+    let scaled = |value: f64| match (shape.num_dims() > 1, norm) {
+        (true, _) => value * 1.5 / fan_in.sqrt(),
+        (false, true) => 1.0 + 0.2 * value,
+        (false, false) => 0.1 * value,
+    };
+    let values: Vec<f32> = wave(data.num_elements(), f64::from(phase)).into_iter().map(|x| scaled(x) as f32).collect();
+    (name, TensorData::new(values, shape))
+}
+
+fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) -> f64 {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1e-3, |most: f64, x| most.max(x.abs()));
+    let worst = found.iter().zip(expected).fold(0.0, |worst: f64, (x, y)| worst.max((x - y).abs() / scale));
+    assert!(worst <= tolerance, "{what}: off by {worst:.1e} of {scale:.3}");
+    worst
+}
+
+fn floats(data: &TensorData) -> Vec<f64> {
+    data.as_slice::<f32>().unwrap().iter().map(|x| f64::from(*x)).collect()
+}
+
+fn cross_entropy(logits: Tensor<2>, batch: usize) -> Tensor<1> {
+    let classes: Vec<i32> = (0..batch).map(|i| ((3 * i + 1) % OUTPUTS) as i32).collect();
+    let classes = Tensor::<2, Int>::from_data(TensorData::new(classes, [batch, 1]), &logits.device());
+    log_softmax(logits, 1).gather(1, classes).mean().neg()
+}
+
+fn compare(name: &str, config: &ModelConfig) {
+    let case = &golden().models[name];
+    let Case { batch, channels, side, .. } = *case;
+    let (filter, fit) = (Filter::Triangle, Fit::Crop);
+    let (mean, std) = (vec![0.5; channels], vec![0.25; channels]);
+    let input = InputSpec::Image(ImageSpec { channels, height: side, width: side, fit, filter, mean, std });
+    let listed: u64 = summary(config, &input, OUTPUTS).unwrap().iter().map(|layer| layer.parameters).sum();
+    assert_eq!(listed, case.parameters, "{name}");
+
+    let device = Device::flex().autodiff();
+    let model = config.init(&input, OUTPUTS, 0, &device).unwrap();
+    let tensors = named_tensors(&model).into_iter().map(filled).collect();
+    let mut model: Model = load_tensors(model, tensors).unwrap();
+    let x: Vec<f32> = wave(batch * channels * side * side, 0.5).into_iter().map(|x| (x as f32 + 1.0) / 2.0).collect();
+    let x = Tensor::<4>::from_data(TensorData::new(x, [batch, channels, side, side]), &device);
+
+    let predict = |model: &Model| floats(&model.forward(x.clone(), Pass::Predict).into_data());
+    let before = close(&format!("{name}, outputs before"), &predict(&model), &case.before, TOLERANCE);
+    let mut optimizer = SgdConfig::new().init();
+    let mut worst: f64 = 0.0;
+    for (step, expected) in case.losses.iter().enumerate() {
+        let loss = cross_entropy(model.forward(x.clone(), Pass::Train { seed: 0, step: step as u64 }), batch);
+        worst = worst.max(close(&format!("{name}, loss {step}"), &floats(&loss.to_data()), &[*expected], TOLERANCE));
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(0.01, model, gradients);
+    }
+    let found = named_tensors(&model);
+    assert_eq!(found.len(), case.tensors.len(), "{name}");
+    for tensor in found {
+        let [first, weighed, length] = case.tensors[&tensor.name];
+        let values = floats(&tensor.data);
+        let sum: f64 = values.iter().zip(wave(values.len(), 1.0)).map(|(x, w)| x * w).sum();
+        let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt();
+        // All three against the length, the only one of them that isn't near zero by chance.
+        let found = [values[0] / length, sum / length, norm / length];
+        let expected = [first / length, weighed / length, 1.0];
+        worst = worst.max(close(&format!("{name}, {}", tensor.name), &found, &expected, TOLERANCE));
+    }
+    let after = close(&format!("{name}, outputs after"), &predict(&model), &case.after, TOLERANCE);
+    println!("{name}: off by {before:.1e} before, {worst:.1e} in training, {after:.1e} after");
+}
+
+#[test]
+fn presets_agree_with_pytorch() {
+    for name in ["mlp", "cnn", "lenet5", "resnet20"] {
+        compare(name, &ModelConfig::named(name).unwrap());
+    }
+    compare("lenet5-32", &ModelConfig::named("lenet5").unwrap());
+}
+
+#[test]
+fn resnet18_agrees_with_pytorch() {
+    compare("resnet18", &ModelConfig::named("resnet18").unwrap());
+}
+
+#[test]
+fn normalised_perceptrons_agree_with_pytorch() {
+    for norm in [Normalisation::Batch, Normalisation::Layer] {
+        compare(&format!("mlp-{norm}"), &ModelConfig::Mlp(MlpConfig { norm, ..MlpConfig::with_hidden([32, 16]) }));
+    }
+}
+
+#[test]
+fn groups_even_kernels_and_average_pooling_agree_with_pytorch() {
+    let stage = StageConfig {
+        filters: 8,
+        kernel: 4,
+        groups: 2,
+        norm: Normalisation::Group,
+        activation: Activation::Gelu,
+        pool: Some(PoolConfig { kind: PoolKind::Avg, size: 3, stride: Some(2) }),
+        ..StageConfig::default()
+    };
+    let head = HeadConfig { hidden: vec![20], activation: Activation::Gelu, ..HeadConfig::default() };
+    compare("grouped", &ModelConfig::Cnn(CnnConfig { stages: vec![stage], head, ..CnnConfig::default() }));
+}
+
+#[test]
+fn activations_agree_with_pytorch() {
+    let golden = golden().activations;
+    assert_eq!(golden.len(), Activation::ALL.len());
+    for activation in Activation::ALL {
+        let x: Vec<f32> = (0..33).map(|i| -4.0 + 0.25 * i as f32).collect();
+        let x = Tensor::<1>::from_data(TensorData::new(x, [33]), &Device::flex());
+        let expected: Vec<f64> = golden[activation.name()].iter().map(|x| f64::from(*x)).collect();
+        close(activation.name(), &floats(&activation.forward(x).into_data()), &expected, 1e-6);
+    }
+}
