@@ -4,6 +4,7 @@
 //! no data sets, losses, optimisers or devices beyond the one it is given. Training mode is said by [`Pass`], never by the device.
 
 mod activation;
+mod block;
 mod builder;
 mod cnn;
 mod config;

@@ -1,5 +1,7 @@
 //! The gradient of every parameter is the slope of the loss, by finite differences along a direction.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::collections::HashMap;
 
 use burn::{

@@ -1,5 +1,7 @@
 //! Every preset builds, computes what its summary says, and keeps its parameters through a round trip by name.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::collections::HashMap;
 
 use burn::{

@@ -1,5 +1,7 @@
 //! Any configuration makes a network that computes what its summary says, or a clear error; never a panic, a hang or a NaN.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use burn::{
     optim::GradientsParams,
     tensor::{Device, Tensor},

@@ -33,6 +33,7 @@ pub(crate) fn group_count(channels: usize) -> usize {
 
 /// A normalisation over the second dimension.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and a network has few")]
 pub(crate) enum Norm {
     Batch(BatchNorm),
     Group(GroupNorm),

@@ -1,0 +1,82 @@
+//! The unit that a stage repeats: one convolution, or a residual block of two with a bridge over them (He 2016).
+
+use burn::{module::Module, tensor::Tensor};
+
+use crate::{
+    Activation, Normalisation, Pass,
+    builder::Builder,
+    layers::{Conv2d, ConvSpec, Norm, Subsample},
+};
+
+/// A block for an input of known shape.
+#[derive(Debug)]
+pub(crate) struct BlockPlan {
+    pub(crate) conv1: ConvSpec,
+    pub(crate) conv2: Option<ConvSpec>,
+    pub(crate) project: Option<ConvSpec>,
+    pub(crate) subsample: Option<Subsample>,
+}
+
+impl BlockPlan {
+    pub(crate) fn init(&self, norm: Normalisation, activation: Activation, builder: &mut Builder<'_>) -> Block {
+        let norm = |spec: &ConvSpec, builder: &mut Builder<'_>| Norm::init(norm, spec.outputs, builder);
+        Block {
+            conv1: Conv2d::init(&self.conv1, builder),
+            norm1: norm(&self.conv1, builder),
+            conv2: self.conv2.as_ref().map(|spec| Conv2d::init(spec, builder)),
+            norm2: self.conv2.as_ref().and_then(|spec| norm(spec, builder)),
+            shortcut: self
+                .project
+                .as_ref()
+                .map(|spec| Project { conv: Conv2d::init(spec, builder), norm: norm(spec, builder) }),
+            subsample: self.subsample,
+            activation,
+        }
+    }
+}
+
+/// One convolution, or two with a bridge over them.
+#[derive(Module, Debug)]
+pub(crate) struct Block {
+    conv1: Conv2d,
+    norm1: Option<Norm>,
+    conv2: Option<Conv2d>,
+    norm2: Option<Norm>,
+    shortcut: Option<Project>,
+    #[module(skip)]
+    subsample: Option<Subsample>,
+    #[module(skip)]
+    activation: Activation,
+}
+
+/// A 1x1 convolution that gives a bridge its shape.
+#[derive(Module, Debug)]
+struct Project {
+    conv: Conv2d,
+    norm: Option<Norm>,
+}
+
+impl Block {
+    /// `[batch, channels, height, width]` to the plan's output.
+    pub(crate) fn forward(&self, x: Tensor<4>, pass: Pass) -> Tensor<4> {
+        let Some(conv2) = &self.conv2 else {
+            return self.activation.forward(convolve(x, &self.conv1, &self.norm1, pass));
+        };
+        let y = self.activation.forward(convolve(x.clone(), &self.conv1, &self.norm1, pass));
+        let y = convolve(y, conv2, &self.norm2, pass);
+        let bridge = match (&self.shortcut, &self.subsample) {
+            (Some(project), _) => convolve(x, &project.conv, &project.norm, pass),
+            (None, Some(subsample)) => subsample.forward(x),
+            (None, None) => x,
+        };
+        self.activation.forward(y + bridge)
+    }
+}
+
+fn convolve(x: Tensor<4>, conv: &Conv2d, norm: &Option<Norm>, pass: Pass) -> Tensor<4> {
+    let x = conv.forward(x);
+    match norm {
+        Some(norm) => norm.forward(x, pass),
+        None => x,
+    }
+}
