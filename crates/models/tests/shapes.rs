@@ -6,12 +6,13 @@ use burn::{
     optim::GradientsParams,
     tensor::{Device, Tensor},
 };
-use data::{Column, ColumnKind, Filter, Fit, ImageSpec, InputSpec, Scale, TableSpec};
+use data::{Filter, Fit, ImageSpec, InputSpec};
 use models::{
     Activation, CnnConfig, Custom, Error, HeadConfig, HeadPool, Init, Kind, MlpConfig, ModelConfig, Normalisation,
     Padding, Pass, PoolConfig, PoolKind, Residual, StageConfig, named_tensors, summary,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::json;
 
 fn image([channels, height, width]: [usize; 3]) -> InputSpec {
     let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
@@ -141,9 +142,9 @@ fn absurd_sizes_are_refused_before_anything_is_allocated() {
 }
 
 fn table(std: f32) -> InputSpec {
-    let kind = ColumnKind::Numeric { fill: 0.0, scale: Scale::Linear, mean: 2.0, std, indicator: true };
-    let columns = vec![Column { name: "age".to_owned(), position: 0, kind }];
-    InputSpec::Table(TableSpec { columns, ..TableSpec::default() })
+    let kind = json!({"type": "numeric", "fill": 0, "mean": 2, "std": std, "indicator": true});
+    let columns = json!([{"name": "age", "position": 0, "kind": kind}]);
+    serde_json::from_value(json!({"kind": "table", "columns": columns})).unwrap()
 }
 
 #[test]
