@@ -35,7 +35,7 @@ pub(crate) struct Predict {
     #[arg(long, value_name = "N", default_value_t = BATCH, value_parser = positive)]
     batch: usize,
     /// auto, cpu, flex, ndarray, cuda, metal, vulkan, wgpu; with :N for one of several
-    #[arg(long, value_name = "NAME", default_value = "auto")]
+    #[arg(long, env = "STRIATE_DEVICE", value_name = "NAME", default_value = "auto")]
     device: String,
     /// Write nothing but errors to standard error
     #[arg(long, short)]

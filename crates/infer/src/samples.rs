@@ -20,7 +20,7 @@ const BAR: usize = 24;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Show {
     /// Folder with the runs, of which the newest is taken
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, env = "STRIATE_RUNS", value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
     /// Digits to show
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
@@ -29,15 +29,19 @@ pub(crate) struct Show {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// auto, cpu, flex, ndarray, cuda, metal, vulkan, wgpu; with :N for one of several
-    #[arg(long, value_name = "NAME", default_value = "auto")]
+    #[arg(long, env = "STRIATE_DEVICE", value_name = "NAME", default_value = "auto")]
     device: String,
 }
 
 impl Show {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let Some(run) = runs::newest(&self.runs) else {
-            let what = "there is no trained model in `{}` yet; train one first: cargo run -p trainer (or `trainer`, if it is installed)";
-            return Err(Failure::model(anyhow::anyhow!(what.replace("{}", &self.runs.display().to_string()))));
+            let what = format!(
+                "there is no trained model in `{}` yet; train one first: {}",
+                self.runs.display(),
+                command("trainer", "")
+            );
+            return Err(Failure::model(anyhow::anyhow!(what)));
         };
         let file = runs::model_file(&run)?;
         let selected = device::select(&self.device)?;
@@ -49,7 +53,8 @@ impl Show {
             return Ok(());
         }
         self.show(&predictor, &digits)?;
-        eprintln!("held-out digits by {}; try your own: infer predict {} PICTURES", file.display(), run.display());
+        let own = command("infer", &format!("predict {} PICTURES", run.display()));
+        eprintln!("held-out digits by {}; try your own: {own}", file.display());
         Ok(())
     }
 
@@ -107,7 +112,7 @@ fn describe(source: &str, truth: &str, prediction: &Prediction, lines: usize, st
 /// The digits with the split that the run trained on: its split.csv, or the one of its seed.
 fn held_out(run: &Path, provenance: &Value) -> Result<Dataset, Failure> {
     let split = Some(run.join("split.csv")).filter(|path| path.is_file());
-    let seed = provenance.get("seed").and_then(Value::as_u64).unwrap_or_default();
+    let seed = provenance.pointer("/options/seed").and_then(Value::as_u64).unwrap_or_default();
     Ok(data::open(Path::new("digits"), &OpenOptions { seed, split, ..OpenOptions::default() })?)
 }
 
@@ -124,5 +129,15 @@ fn explain(run: &Path, predictor: &Predictor) {
         run.display()
     );
     eprintln!("it takes {takes} and answers by {}: {}{more}", predictor.task().name(), names.join(", "));
-    eprintln!("use it: infer predict {} {inputs}", run.display());
+    eprintln!("use it: {}", command("infer", &format!("predict {} {inputs}", run.display())));
+}
+
+/// The command that runs `program` here: through cargo where cargo started this one.
+fn command(program: &str, arguments: &str) -> String {
+    let command = match (std::env::var_os("CARGO"), arguments) {
+        (None, _) => format!("{program} {arguments}"),
+        (Some(_), "") => format!("cargo run -p {program}"),
+        (Some(_), _) => format!("cargo run -p {program} -- {arguments}"),
+    };
+    command.trim_end().to_owned()
 }

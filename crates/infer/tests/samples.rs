@@ -13,7 +13,7 @@ const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 fn without_a_run_it_says_to_train_first_and_how() {
     let done = Scratch::new().infer(&[]);
     assert_eq!((done.code, done.out.as_str()), (4, ""));
-    assert!(done.err.contains("cargo run -p trainer"), "{}", done.err);
+    assert!(done.err.contains("train one first: trainer"), "{}", done.err);
     assert_eq!(done.err.lines().count(), 1, "{}", done.err);
 }
 
@@ -39,6 +39,18 @@ fn samples_are_from_the_held_out_split_of_the_run() {
     let held_out: Vec<String> = digits.split.test.iter().map(|&index| digits.sources.name(index as usize)).collect();
     let shown = done.sources();
     assert_eq!(shown.len(), 9);
+    assert!(shown.iter().all(|source| held_out.contains(source)), "{shown:?}");
+}
+
+#[test]
+fn a_split_that_the_run_kept_decides_what_is_held_out() {
+    let scratch = Scratch::new();
+    scratch.model("runs/first/weights/best.safetensors", pictures(), &classes(&DIGITS));
+    let digits = data::digits::load(&data::OpenOptions { seed: 5, ..data::OpenOptions::default() }).unwrap();
+    data::split::write_csv(&scratch.path().join("runs/first/split.csv"), &digits).unwrap();
+    let held_out: Vec<String> = digits.split.test.iter().map(|&index| digits.sources.name(index as usize)).collect();
+    let shown = scratch.infer(&["--count", "40", "--format", "jsonl"]).sources();
+    assert_eq!(shown.len(), 40);
     assert!(shown.iter().all(|source| held_out.contains(source)), "{shown:?}");
 }
 

@@ -66,7 +66,7 @@ impl Scratch {
         let file = ModelFile {
             model: config.init(&input, task.outputs(), 7, &Device::flex()).unwrap(),
             task: serde_json::to_value(&task).unwrap(),
-            provenance: json!({"seed": 0}),
+            provenance: json!({"options": {"seed": 0}}),
             metrics: json!({}),
         };
         file.save(&path).unwrap();
@@ -93,7 +93,10 @@ impl Scratch {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_infer"));
-        command.args(arguments).current_dir(self.path()).env_remove("NO_COLOR").env_remove("COLORTERM");
+        command.args(arguments).current_dir(self.path());
+        for variable in ["NO_COLOR", "COLORTERM", "CARGO", "STRIATE_DEVICE", "STRIATE_RUNS"] {
+            command.env_remove(variable);
+        }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
