@@ -10,7 +10,7 @@ fn real(set: &str, options: &OpenOptions) -> Option<Dataset> {
         eprintln!("skipped: {} isn't there", path.display());
         return None;
     }
-    Some(open(&path, options).unwrap())
+    Some(open(&path, options).unwrap_or_else(|error| panic!("{error}")))
 }
 
 #[test]

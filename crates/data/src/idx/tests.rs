@@ -1,4 +1,4 @@
-//! IDX files, good and hostile, and MNIST where it is.
+//! IDX files, good and hostile.
 
 use std::io::Write;
 
