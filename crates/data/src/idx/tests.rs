@@ -91,7 +91,7 @@ fn damaged_files_are_refused_with_their_place() {
         (gzip(&whole)[..30].to_vec(), "train-images-idx3-ubyte"),
         // A header that promises 2 GB in a file of few bytes.
         (gzip(&idx(&[2_000_000, 32, 32], &[0; 99])), "by the size of the file"),
-        // 400 MB of zeros behind a header of 120 bytes.
+        // 400 KiB of zeros behind the 120 values that the header declares.
         (gzip(&[&whole[..], &vec![0; 400 << 10]].concat()), "found more"),
     ] {
         let error = with(&bytes);
