@@ -47,11 +47,10 @@ impl Show {
         let selected = device::select(&self.device)?;
         let predictor = Predictor::load(&file, &selected.device)?;
         let header = ModelFile::header(&file).map_err(infer::Error::from)?;
-        let digits = held_out(&run, &header.provenance)?;
-        if predictor.input().shape() != digits.input.shape() || predictor.task().names() != digits.targets.names() {
+        let Some(digits) = held_out(&run, &header.provenance, &predictor)? else {
             explain(&run, &predictor);
             return Ok(());
-        }
+        };
         self.show(&predictor, &digits)?;
         let own = command("infer", &format!("predict {} PICTURES", run.display()));
         eprintln!("held-out digits by {}; try your own: {own}", file.display());
@@ -109,11 +108,17 @@ fn describe(source: &str, truth: &str, prediction: &Prediction, lines: usize, st
     [format!("{source}: {verdict}"), String::new()].into_iter().chain(bars).take(lines).collect()
 }
 
-/// The digits with the split that the run trained on: its split.csv, or the one of its seed.
-fn held_out(run: &Path, provenance: &Value) -> Result<Dataset, Failure> {
-    let split = Some(run.join("split.csv")).filter(|path| path.is_file());
+/// The digits with the split that the run trained on: its split.csv, or the one of its seed. `None` if it was trained on other data.
+fn held_out(run: &Path, provenance: &Value, predictor: &Predictor) -> Result<Option<Dataset>, Failure> {
     let seed = provenance.pointer("/options/seed").and_then(Value::as_u64).unwrap_or_default();
-    Ok(data::open(Path::new("digits"), &OpenOptions { seed, split, ..OpenOptions::default() })?)
+    let open = |split| data::open(Path::new("digits"), &OpenOptions { seed, split, ..OpenOptions::default() });
+    let digits = open(None)?;
+    if predictor.input().shape() != digits.input.shape() || predictor.task().names() != digits.targets.names() {
+        return Ok(None);
+    }
+    let split = run.join("split.csv");
+    // Other pictures of digits may look the same from here; their split names other samples.
+    Ok(if split.is_file() { open(Some(split)).ok() } else { Some(digits) })
 }
 
 /// Says what the newest run is and how to use it.

@@ -69,8 +69,9 @@ fn the_newest_run_is_taken() {
 fn a_run_of_other_data_is_explained() {
     let scratch = Scratch::new();
     scratch.model("runs/houses/weights/best.safetensors", rows(), &values(&["price"]));
+    scratch.write("runs/houses/split.csv", "sample,split\nhouses.csv:2,train\nhouses.csv:3,test\n");
     let done = scratch.infer(&[]);
-    assert_eq!((done.code, done.out.as_str()), (0, ""));
+    assert_eq!((done.code, done.out.as_str()), (0, ""), "{}", done.err);
     assert!(done.err.contains("price") && done.err.contains("infer predict runs"), "{}", done.err);
 }
 
