@@ -3,26 +3,26 @@
 //! Owns every reader, the splits, augmentation and the preprocessing recipe ([`InputSpec`]), which is stored with a model and used
 //! again by inference. Knows nothing of networks, losses or devices beyond turning a batch into tensors.
 
-mod error;
-pub mod random;
-mod input;
-mod dataset;
-mod batch;
 mod augment;
-mod ordered;
-mod loader;
-pub mod split;
-pub mod image;
-mod resize;
-mod pixels;
-mod pictures;
-pub mod digits;
-mod idx;
+mod batch;
 mod cifar;
+mod dataset;
+pub mod digits;
+mod error;
 mod folder;
+mod idx;
+pub mod image;
+mod input;
 mod list;
-pub mod table;
+mod loader;
 mod open;
+mod ordered;
+mod pictures;
+mod pixels;
+pub mod random;
+mod resize;
+pub mod split;
+pub mod table;
 
 pub use augment::Augment;
 pub use batch::{Batch, Inputs, Target, Targets as BatchTargets};

@@ -9,7 +9,7 @@ pub enum Event {
     /// Training begins or goes on.
     Started {
         /// Parameters that are trained.
-        parameters: usize,
+        parameters: u64,
         /// Epochs in all.
         epochs: usize,
         /// Epochs done before, when resuming.

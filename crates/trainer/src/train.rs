@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Device;
 use data::{Dataset, Loader};
 use models::ModelFile;
@@ -89,7 +88,8 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
 
     // Initialise: the same weights for the same seed, on every device.
     let model = config.model.init(&dataset.input, task.outputs(), config.seed, &device.clone().autodiff())?;
-    let parameters = model.num_params();
+    let layers = models::summary(&config.model, &dataset.input, task.outputs())?;
+    let parameters = layers.iter().map(|layer| layer.parameters).sum();
     let mut learner = Learner::new(model, task.clone(), config, training.batches());
     if let Some(checkpoint) = resume {
         learner = learner.restore(checkpoint)?;

@@ -37,7 +37,7 @@ impl Bar {
             Event::Started { parameters, epochs, done, batches, samples: [train, val, test] } => {
                 self.say(&format!(
                     "{} parameters; {train} samples to train on, {val} to validate, {test} to test",
-                    grouped(*parameters as u64)
+                    grouped(*parameters)
                 ));
                 (self.epochs, self.batches, self.began, self.said) =
                     (*epochs, *batches, Instant::now(), Instant::now());
