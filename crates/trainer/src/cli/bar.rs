@@ -8,6 +8,7 @@ use trainer::{EpochSummary, Event};
 
 /// What draws the events of a run.
 pub(crate) struct Bar {
+    unit: &'static str,
     bar: Option<ProgressBar>,
     quiet: bool,
     epochs: usize,
@@ -22,10 +23,10 @@ pub(crate) struct Bar {
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
 
 impl Bar {
-    /// Draws on stderr, or not at all.
-    pub(crate) fn new(quiet: bool) -> Self {
+    /// Draws on stderr, or not at all; `unit` is what is learned: images, rows.
+    pub(crate) fn new(unit: &'static str, quiet: bool) -> Self {
         let now = Instant::now();
-        Self { bar: None, quiet, epochs: 0, batches: 0, learned: 0, began: now, said: now, header: false }
+        Self { unit, bar: None, quiet, epochs: 0, batches: 0, learned: 0, began: now, said: now, header: false }
     }
 
     /// Draws one event.
@@ -36,8 +37,9 @@ impl Bar {
         match event {
             Event::Started { parameters, epochs, done, batches, samples: [train, val, test] } => {
                 self.say(&format!(
-                    "{} parameters; {train} samples to train on, {val} to validate, {test} to test",
-                    grouped(*parameters)
+                    "{} parameters; {train} {} to train on, {val} to validate, {test} to test",
+                    grouped(*parameters),
+                    self.unit
                 ));
                 (self.epochs, self.batches, self.began, self.said) =
                     (*epochs, *batches, Instant::now(), Instant::now());
@@ -52,7 +54,7 @@ impl Bar {
                 self.learned += *samples as u64;
                 let rate = self.learned as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
                 let accuracy = accuracy.map(|value| format!("  accuracy {:5.2} %", value * 100.0)).unwrap_or_default();
-                let state = format!("loss {loss:.4}{accuracy}  {} samples/s", grouped(rate as u64));
+                let state = format!("loss {loss:.4}{accuracy}  {} {}/s", grouped(rate as u64), self.unit);
                 match &self.bar {
                     Some(bar) => {
                         bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
@@ -124,7 +126,8 @@ fn row(summary: &EpochSummary, epochs: usize) -> String {
 
 /// The validation metrics that fit a line; all of them are in results.csv.
 fn shown(summary: &EpochSummary) -> impl Iterator<Item = (&str, f64)> {
-    summary.val.iter().take(3).map(|(name, value)| (name.as_str(), *value))
+    const SHOWN: [&str; 6] = ["loss", "accuracy", "map", "exact_match", "r2", "mae"];
+    summary.val.iter().filter(|(name, _)| SHOWN.contains(&name.as_str())).map(|(name, value)| (name.as_str(), *value))
 }
 
 fn width(name: &str) -> usize {

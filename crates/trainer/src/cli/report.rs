@@ -58,6 +58,14 @@ fn input(spec: &InputSpec) -> String {
     }
 }
 
+/// What the samples are called.
+pub(crate) fn unit(spec: &InputSpec) -> &'static str {
+    match spec {
+        InputSpec::Image(_) => "images",
+        InputSpec::Table(_) => "rows",
+    }
+}
+
 fn kind(targets: &Targets) -> &'static str {
     match targets {
         Targets::Classes { .. } => "classification",

@@ -85,7 +85,7 @@ impl Sitting {
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
         let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
-        let mut bar = Bar::new(quiet);
+        let mut bar = Bar::new(report::unit(&dataset.input), quiet);
         for line in report::statement(&dataset) {
             bar.draw(&Event::Note(line));
         }
