@@ -73,7 +73,7 @@ impl Optimizer {
         self.step_scaled(model, grads, lr, 1.0)
     }
 
-    /// One step with the gradients multiplied by `scale`, the factor of [`crate::gradient::Clip::factor`].
+    /// One step with the gradients multiplied by `scale`, the factor that clipping by the global norm asks for.
     pub fn step_scaled<M: Module>(&mut self, model: M, grads: GradientsParams, lr: f64, scale: f64) -> M {
         model.map(&mut Step { optimizer: self, grads, lr, scale, path: Vec::new() })
     }
