@@ -1,6 +1,7 @@
 //! Exit codes, and how an error is printed: one line on stderr.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 
 /// What went wrong, and the code that says so to programs: 1 internal, 2 usage, 3 data, 4 model, 7 out of disk.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ impl Failure {
     /// Prints the error as one line and returns its code.
     pub(crate) fn report(&self) -> u8 {
         if self.code != 0 {
-            eprintln!("error: {}", line(&self.error));
+            tell(format_args!("error: {}", line(&self.error)));
         }
         self.code
     }
@@ -30,6 +31,11 @@ impl Failure {
     pub(crate) fn exit(self) -> Self {
         std::process::exit(self.report().into())
     }
+}
+
+/// Writes a line to standard error; what nobody can read is no reason to stop.
+pub(crate) fn tell(line: impl Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// The error with its causes. Those that it quotes already are left out.

@@ -6,10 +6,14 @@ use std::io::{self, Write};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tasks::{Prediction, Scored, Task};
 
+/// Columns of a table's sources at most: a few long names shouldn't push everything else off the screen.
+const SOURCE: usize = 48;
+
 /// How predictions are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// Columns for people
+    #[value(alias = "text")]
     Table,
     /// One JSON object a line
     Jsonl,
@@ -77,8 +81,7 @@ impl<W: Write> Writer<W> {
 
     /// Makes room for `sources` in the table's first column; the columns of lines written before stay as they are.
     pub(crate) fn expect<'a>(&mut self, sources: impl Iterator<Item = &'a str>) {
-        // A few long names shouldn't push everything else off the screen.
-        self.widths[0] = sources.map(|name| shown(name).chars().count()).fold(self.widths[0], usize::max).min(48);
+        self.widths[0] = sources.map(|name| shown(name).chars().count()).fold(self.widths[0], usize::max).min(SOURCE);
         let labels = self.task.names().iter().map(|name| shown(name).chars().count());
         self.widths[1] = labels.fold(self.widths[1], usize::max).min(32);
     }
@@ -198,7 +201,7 @@ impl<W: Write> Writer<W> {
                 .collect::<Vec<_>>()
                 .join("  "),
         };
-        format!("{:first$}  {rest}", shown(source))
+        format!("{:first$}  {rest}", ending(&shown(source)))
     }
 
     /// A row of CSV.
@@ -246,6 +249,12 @@ pub(crate) fn percent(share: f32) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
+/// The end of a long path, which tells one file from the other; the formats for programs have it whole.
+fn ending(source: &str) -> String {
+    let long = source.chars().count().checked_sub(SOURCE).filter(|&beyond| beyond > 0);
+    long.map_or_else(|| source.to_owned(), |beyond| format!("…{}", source.chars().skip(beyond + 1).collect::<String>()))
+}
+
 /// A number of any magnitude, to six digits.
 fn number(value: f64) -> String {
     let magnitude = value.abs();
@@ -259,4 +268,17 @@ fn number(value: f64) -> String {
 /// Text of a file's name, a label or an error as a terminal may get it: control characters could move its cursor.
 pub(crate) fn shown(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_source_keeps_its_end() {
+        assert_eq!(ending("a/b.png"), "a/b.png");
+        let long = ending(&format!("{}/last.png", "x".repeat(60)));
+        assert_eq!(long.chars().count(), SOURCE);
+        assert!(long.starts_with('…') && long.ends_with("x/last.png"), "{long}");
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use data::{InputSpec, TableSpec};
 use infer::{BATCH, Predictor, Sample};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, tell};
 use crate::output::{Format, Writer};
 use crate::sources::{Kind, Source, expand};
 use crate::{pipeline, runs};
@@ -71,7 +71,7 @@ impl Predict {
         let file = runs::model_file(&self.model)?;
         let selected = device::select(&self.device)?;
         if let (Some(note), false) = (&selected.note, self.quiet) {
-            eprintln!("{note}");
+            tell(note);
         }
         let predictor = Predictor::load(&file, &selected.device)?.with_batch(self.batch);
         let started = Instant::now();
@@ -92,11 +92,11 @@ impl Predict {
         let (done, failed) = (output.done, output.failed);
         if !self.quiet {
             let seconds = started.elapsed().as_secs_f64();
-            eprintln!(
+            tell(format_args!(
                 "{done} predicted in {seconds:.2} s ({:.0} a second) on {}",
                 done as f64 / seconds.max(1e-9),
                 selected.name
-            );
+            ));
         }
         if failed > 0 {
             let what = anyhow::anyhow!(

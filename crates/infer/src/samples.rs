@@ -9,7 +9,7 @@ use models::ModelFile;
 use serde_json::Value;
 
 use crate::draw::{self, Style};
-use crate::failure::Failure;
+use crate::failure::{Failure, tell};
 use crate::output::{Format, Writer, percent, shown};
 use crate::predict::positive;
 use crate::runs;
@@ -52,8 +52,8 @@ impl Show {
             return Ok(());
         };
         self.show(&predictor, &digits)?;
-        let own = command("infer", &format!("predict {} PICTURES", run.display()));
-        eprintln!("held-out digits by {}; try your own: {own}", file.display());
+        let own = command("infer", &format!("predict {} PICTURES", quoted(&run)));
+        tell(format_args!("held-out digits by {}; try your own: {own}", file.display()));
         Ok(())
     }
 
@@ -129,12 +129,21 @@ fn explain(run: &Path, predictor: &Predictor) {
     };
     let names: Vec<String> = predictor.task().names().iter().take(5).map(|name| shown(name)).collect();
     let more = if predictor.task().outputs() > names.len() { " ..." } else { "" };
-    eprintln!(
+    tell(format_args!(
         "the newest run, {}, wasn't trained on the built-in digits, so there are no samples to show",
         run.display()
-    );
-    eprintln!("it takes {takes} and answers by {}: {}{more}", predictor.task().name(), names.join(", "));
-    eprintln!("use it: {}", command("infer", &format!("predict {} {inputs}", run.display())));
+    ));
+    tell(format_args!("it takes {takes} and answers by {}: {}{more}", predictor.task().name(), names.join(", ")));
+    tell(format_args!("use it: {}", command("infer", &format!("predict {} {inputs}", quoted(run)))));
+}
+
+/// A path as an argument in a command that is printed to be copied.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.contains(|c: char| c.is_whitespace() || "'\"$&;()*?[]".contains(c)) {
+        true => format!("'{}'", text.replace('\'', r"'\''")),
+        false => text,
+    }
 }
 
 /// The command that runs `program` here: through cargo where cargo started this one.
