@@ -200,7 +200,7 @@ impl Ignored {
         let hidden = (self.hidden > 0).then(|| format!("{} hidden", self.hidden));
         let others = self.others.first().map(|first| {
             let first = first.strip_prefix(root).unwrap_or(first).display();
-            format!("{} that are no images (such as `{first}`)", self.others.len())
+            format!("{} that are no images in a class folder (such as `{first}`)", self.others.len())
         });
         let both: Vec<String> = hidden.into_iter().chain(others).collect();
         (!both.is_empty()).then(|| format!("ignored files: {}", both.join(", ")))

@@ -45,6 +45,7 @@ pub fn has_image_name(path: &Path) -> bool {
 /// # Errors
 /// A file that cannot be read, is no image, or declares an absurd size.
 pub fn probe(path: &Path) -> Result<Header, Error> {
+    size(path)?;
     let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
     let (decoder, orientation) = decoder(BufReader::new(file), path)?;
     let (width, height) = decoder.dimensions();
@@ -61,11 +62,20 @@ pub fn probe(path: &Path) -> Result<Header, Error> {
 /// # Errors
 /// As [`decode_bytes`]; a file that cannot be read.
 pub fn decode_file(path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
-    let size = std::fs::metadata(path).map_err(|source| Error::io(path, source))?.len();
+    let size = size(path)?;
     if size > MAX_FILE {
         return Err(Error::malformed(path, "file", format!("at most {MAX_FILE} bytes"), format!("{size}")));
     }
     decode_bytes(&std::fs::read(path).map_err(|source| Error::io(path, source))?, path, spec)
+}
+
+/// Bytes of the file `path`. Opening a pipe would wait for a writer, and some devices never end.
+fn size(path: &Path) -> Result<u64, Error> {
+    let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
+    match metadata.is_file() {
+        true => Ok(metadata.len()),
+        false => Err(Error::malformed(path, "itself", "a regular file", "a folder, a pipe or a device")),
+    }
 }
 
 /// Decodes the bytes of an image file into `[channels, height, width]` bytes of `spec`; `path` names them in messages.

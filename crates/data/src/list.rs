@@ -121,11 +121,8 @@ impl Rows {
             _ if left.iter().all(labels) => Ok(left),
             _ => {
                 let names = left.iter().map(|&column| self.names[column].as_str()).collect::<Vec<_>>().join(", ");
-                Err(Error::unusable(
-                    &self.path,
-                    format!("which column is the target? there are {names}"),
-                    "say it with --label",
-                ))
+                let what = format!("which column of {} is the target? there are {names}", self.named());
+                Err(Error::option("--label", what))
             }
         }
     }
@@ -139,8 +136,13 @@ impl Rows {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("there are {}", self.names.join(", ")),
             };
-            Error::unusable(&self.path, format!("there is no column `{name}` for {option}"), hint)
+            Error::option(option, format!("{} has no column `{name}`; {hint}", self.named()))
         })
+    }
+
+    /// The file's name, as a message about an option has it.
+    fn named(&self) -> String {
+        format!("`{}`", self.path.file_name().unwrap_or_default().display())
     }
 
     /// The paths, each of which exists and is listed once.

@@ -52,7 +52,7 @@ fn class_folders_are_read_and_cut() {
     assert_eq!((pixels(&data)[24], pixels(&data)[11 * 24]), (10, 110));
     let notes = data.found.notes.join("\n");
     assert!(notes.contains("by seed 0, stratified by class: a fifth for testing"), "{notes}");
-    assert!(notes.contains("1 hidden, 2 that are no images (such as `README`)"), "{notes}");
+    assert!(notes.contains("1 hidden, 2 that are no images in a class folder (such as `README`)"), "{notes}");
     // Mean and deviation are those of the training samples only.
     let values: Vec<f64> =
         data.split.train.iter().map(|&i| f64::from(pixels(&data)[i as usize * 24]) / 255.0).collect();

@@ -58,8 +58,8 @@ fn numbers_are_regression_for_one_column_and_several() {
     assert_eq!((names.join(","), &values[2..4]), ("y,x".into(), &[100.0, 0.5][..]));
     let data = open(&path, &labelled(&["x"])).unwrap();
     assert_eq!(data.targets.len(), 20);
-    assert!(error(&path, &OpenOptions::default()).contains("which column is the target? there are x, y, why"));
-    assert!(error(&path, &labelled(&["Y"])).contains("no column `Y` for --label; did you mean `y`?"));
+    assert!(error(&path, &OpenOptions::default()).contains("is the target? there are x, y, why"));
+    assert!(error(&path, &labelled(&["Y"])).contains("has no column `Y`; did you mean `y`?"));
     let message = error(&path, &labelled(&["x", "why"]));
     assert!(message.contains("line 2, column `why`: expected a finite number, found `text`"), "{message}");
 }

@@ -36,7 +36,12 @@ pub(super) fn format(path: &Path) -> Result<Format, Error> {
         std::io::ErrorKind::NotFound => missing(path),
         _ => Error::io(path, source),
     })?;
-    if metadata.is_dir() { folder(path) } else { file(path) }
+    match (metadata.is_dir(), metadata.is_file()) {
+        (true, _) => folder(path),
+        (false, true) => file(path),
+        // Opening a pipe would wait for a writer, and data are read more than once.
+        (false, false) => Err(Error::unusable(path, "is a pipe or a device", "save the data to a file and give that")),
+    }
 }
 
 fn missing(path: &Path) -> Error {

@@ -77,3 +77,17 @@ fn options_for_other_formats_are_refused() {
     let error = open(&path, &options).unwrap_err();
     assert!(error.to_string().starts_with("--imgsz: it is for images"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_refused_before_it_is_opened() {
+    let error = open(Path::new("/dev/null"), &OpenOptions::default()).unwrap_err().to_string();
+    assert!(error.starts_with("`/dev/null`: is a pipe or a device; "), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["a", "b"] {
+        std::fs::create_dir(folder.path().join(class)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join(class).join("endless.png")).unwrap();
+    }
+    let error = open(folder.path(), &OpenOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("endless.png` itself: expected a regular file"), "{error}");
+}
