@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::stream;
 use crate::manifest::{Download, Manifest};
 
 /// How patient a download is.
@@ -134,23 +135,25 @@ pub(crate) fn fetch(
 pub(crate) fn run(manifest: &Manifest, dir: Option<&Path>) -> Result<()> {
     let name = &manifest.name;
     if manifest.files.is_empty() {
-        eprintln!("`{name}` is embedded in this program; try: trainer train {name}");
+        stream::tell(format_args!("`{name}` is embedded in this program; try: trainer train {name}"));
         return Ok(());
     }
     let folder = match dir {
         Some(dir) => dir.to_owned(),
         None => manifest.folder()?,
     };
-    eprintln!("{}: {:.1} MB from {}", manifest.title, manifest.bytes() as f64 / 1e6, manifest.source);
-    eprintln!("licence: {}; please cite: {}", manifest.licence, manifest.citation);
+    stream::tell(format_args!("{}: {:.1} MB from {}", manifest.title, manifest.bytes() as f64 / 1e6, manifest.source));
+    stream::tell(format_args!("licence: {}; please cite: {}", manifest.licence, manifest.citation));
     if !manifest.verified {
-        eprintln!("we haven't downloaded this set ourselves yet: a wrong size or checksum may be our manifest's fault");
+        stream::tell(format_args!(
+            "we haven't downloaded this set ourselves yet: a wrong size or checksum may be our manifest's fault"
+        ));
     }
     let mut display = Display { bar: None };
     fetch(&manifest.files, &folder, &Options::default(), &mut |event| display.draw(&event))?;
-    println!("{}", folder.display());
+    stream::print(folder.display())?;
     let place = if dir.is_some() { folder.display().to_string() } else { name.to_owned() };
-    eprintln!("next: trainer train {place}");
+    stream::tell(format_args!("next: trainer train {place}"));
     Ok(())
 }
 
@@ -191,7 +194,7 @@ impl Display {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        eprintln!("{line}");
+        stream::tell(line);
     }
 }
 

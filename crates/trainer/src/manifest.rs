@@ -139,10 +139,15 @@ pub(crate) fn find(name: &str) -> Result<Manifest> {
     if let Some(manifest) = all.into_iter().find(|manifest| manifest.name == name) {
         return Ok(manifest);
     }
-    let distance = |other: &String| strsim::damerau_levenshtein(&name.to_lowercase(), other);
-    let nearest = names.iter().min_by_key(|other| distance(other)).filter(|other| distance(other) <= 3);
-    let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"));
+    let hint = nearest(name).map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"));
     anyhow::bail!("no data set is called `{name}`, expected one of {}{hint}", names.join(", "))
+}
+
+/// The name that `name` was probably meant to be.
+pub(crate) fn nearest(name: &str) -> Option<String> {
+    let distance = |other: &str| strsim::damerau_levenshtein(&name.to_lowercase(), other);
+    let names = all().ok()?.into_iter().map(|manifest| manifest.name);
+    names.min_by_key(|other| distance(other)).filter(|other| distance(other) <= 3.min(name.len() / 2))
 }
 
 /// Whether a data set is called that.
@@ -189,7 +194,6 @@ struct Row {
 /// # Errors
 /// Standard output is closed.
 pub(crate) fn print_list(json: bool) -> Result<()> {
-    use std::io::Write;
     let rows = all()?.into_iter().map(|manifest| Row {
         bytes: manifest.bytes(),
         location: match manifest.files.is_empty() {
@@ -200,8 +204,7 @@ pub(crate) fn print_list(json: bool) -> Result<()> {
     });
     let rows: Vec<Row> = rows.collect();
     let text = if json { serde_json::to_string_pretty(&rows)? + "\n" } else { table(&rows) };
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+    crate::cli::stream::print_bytes(text.as_bytes())
 }
 
 fn table(rows: &[Row]) -> String {

@@ -18,12 +18,12 @@ impl RunFolder {
     /// # Errors
     /// If `runs` cannot be created or written, or `name` would leave it.
     pub fn create(runs: &Path, name: &str) -> Result<Self, Error> {
-        let plain = !name.is_empty()
-            && Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        let mut parts = Path::new(name).components();
+        let plain = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None));
         if !plain {
             return Err(Error::Config(format!("--name: expected a folder name, found `{name}`")));
         }
-        fs::create_dir_all(runs).map_err(Error::io("create", runs))?;
+        fs::create_dir_all(runs).map_err(refused(runs))?;
         for number in 1.. {
             let path = runs.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
             // create_dir, not exists(): two runs that start together must not share a folder.
@@ -35,7 +35,7 @@ impl RunFolder {
                     return Ok(run);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("create", &path)(error)),
+                Err(error) => return Err(refused(&path)(error)),
             }
         }
         Err(Error::Config(format!("no free name for `{name}` in `{}`", runs.display())))
@@ -144,6 +144,16 @@ impl RunFolder {
     }
 }
 
+/// Where there is no place for a folder, `--runs` is at fault; a disk that is full or read-only is the machine's.
+fn refused(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| match Error::io("create", path)(source) {
+        error if error.exit_code() == 1 => {
+            Error::Config(format!("--runs: {error}; name a folder that you may write to"))
+        }
+        error => error,
+    }
+}
+
 /// The columns of `results.csv`, under the names that people's scripts already parse.
 fn columns(summary: &EpochSummary) -> Vec<(String, String)> {
     let mut columns = vec![
@@ -183,9 +193,17 @@ mod tests {
     #[test]
     fn a_name_cannot_leave_the_runs_folder() {
         let scratch = tempfile::tempdir().unwrap();
-        for name in ["../x", "", "/tmp/x"] {
+        for name in ["../x", "", "/tmp/x", "a/b", "."] {
             assert!(RunFolder::create(scratch.path(), name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_runs_folder_that_cannot_be_is_an_error_of_usage() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = RunFolder::create(&file.path().join("runs"), "r").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().starts_with("--runs: cannot create `"), "{error}");
     }
 
     #[test]

@@ -108,6 +108,44 @@ fn eval_measures_what_training_reported() {
     assert_eq!(rows as u64, result["samples"].as_u64().unwrap() + 1);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_an_output_is_said_and_no_panic() {
+    let scratch = tempfile::tempdir().unwrap();
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    let output = command.args(["inspect", "mlp"]).stdout(full()).output().unwrap();
+    fails(output, 7, "cannot write to standard output");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    let status = command
+        .args(&QUICK[..10])
+        .current_dir(scratch.path())
+        .stderr(full())
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0), "a log that can't be written stops no training");
+    let run = newest(scratch.path());
+    fails(
+        trainer(scratch.path(), &["eval", run.to_str().unwrap(), "--save-predictions", "/dev/full"]),
+        7,
+        "cannot write `/dev/full`",
+    );
+    assert!(!fs::metadata("/dev/full").unwrap().is_file(), "a device is not replaced");
+    let folder = scratch.path().to_str().unwrap();
+    fails(trainer(scratch.path(), &["eval", run.to_str().unwrap(), "--save-predictions", folder]), 1, folder);
+}
+
+#[test]
+fn data_on_the_command_line_wins_over_the_environment() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.current_dir(scratch.path()).env("STRIATE_DATA", "/no/such/place");
+    let output = succeeds(command.args(["train", "digits", "--print-config", "--format", "json"]).output().unwrap());
+    let options: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(options["data"], "digits");
+}
+
 #[test]
 fn resuming_with_more_epochs_goes_on_where_the_run_ended() {
     let scratch = tempfile::tempdir().unwrap();
@@ -135,6 +173,7 @@ fn a_wrong_command_line_exits_with_2_and_says_why() {
     fails(run(&["train", "--model", "cnm"]), 2, "did you mean `cnn`?");
     fails(run(&["train", "--epochs", "0"]), 2, "--epochs: expected at least 1");
     fails(run(&["train", "--lr", "0"]), 2, "--lr");
+    fails(run(&["train", "--lr", "-1"]), 2, "--lr: expected a number above 0, found -1");
     fails(run(&["train", "--target", "acuracy=0.9"]), 2, "did you mean `accuracy`?");
     fails(run(&["train", "--optimizer", "adamx"]), 2, "adamx");
     fails(run(&["train", "--time", "soon"]), 2, "--time");

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use trainer::{EpochSummary, Event};
 
+use super::stream;
+
 /// What draws the events of a run.
 pub(crate) struct Bar {
     unit: &'static str,
@@ -88,8 +90,8 @@ impl Bar {
 
     fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| stream::tell(line)),
+            None => stream::tell(line),
         }
     }
 }

@@ -11,9 +11,10 @@ use serde_json::json;
 use tasks::{Metrics, Task};
 use trainer::RunFolder;
 
+use super::bar::grouped;
 use super::failure::{Failure, code};
 use super::options::Options;
-use super::{Eval, Format, report, settle};
+use super::{Eval, Format, report, settle, stream};
 
 /// Measures a model.
 pub(crate) fn run(arguments: &Eval) -> Result<u8> {
@@ -41,12 +42,13 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
         Format::Json => {
             let result =
                 json!({ "v": 1, "model": path, "on": part, "samples": loader.samples(), "metrics": metrics.report() });
-            println!("{result}");
+            stream::print(result)?;
         }
         Format::Text => {
-            println!("{} samples ({part}) of {}", loader.samples(), dataset.found.format);
-            println!("{}", report::summary(&metrics));
-            print!("{}", metrics.table(report::TABLE_ROWS));
+            let samples = grouped(loader.samples() as u64);
+            stream::print(format_args!("{samples} samples ({part}) of {}", dataset.found.format))?;
+            stream::print(report::summary(&metrics))?;
+            stream::print_bytes(metrics.table(report::TABLE_ROWS).as_bytes())?;
         }
     }
     match target {
@@ -125,21 +127,54 @@ fn save_predictions(
     dataset: &Dataset,
     device: &Device,
 ) -> Result<Metrics> {
-    let aside = path.with_extension("partial");
-    let failed = |error: csv::Error| trainer::Error::Io { doing: "write", path: path.to_owned(), source: error.into() };
-    let mut writer = csv::Writer::from_path(&aside).map_err(failed)?;
+    let failed = |source| trainer::Error::Io { doing: "write", path: path.to_owned(), source };
+    // A pipe or a device, as /dev/stdout, is written to, not replaced.
+    let special = path.metadata().is_ok_and(|there| !there.is_file());
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(if special { "" } else { ".partial" });
+    let save = || {
+        let mut writer = csv::Writer::from_path(&aside).map_err(|error| failed(source(error)))?;
+        let metrics = write_predictions(&mut writer, model, task, loader, dataset, device, &failed)?;
+        writer.flush().map_err(failed)?;
+        drop(writer);
+        if !special {
+            std::fs::rename(&aside, path).map_err(failed)?;
+        }
+        Ok(metrics)
+    };
+    save().inspect_err(|_| {
+        if !special {
+            let _ = std::fs::remove_file(&aside);
+        }
+    })
+}
+
+/// What the system said; the conversion that the csv crate has forgets whether the disk is full.
+fn source(error: csv::Error) -> std::io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(source) => source,
+        other => std::io::Error::other(format!("{other:?}")),
+    }
+}
+
+fn write_predictions(
+    writer: &mut csv::Writer<std::fs::File>,
+    model: &Model,
+    task: &Task,
+    loader: &Loader,
+    dataset: &Dataset,
+    device: &Device,
+    failed: &dyn Fn(std::io::Error) -> trainer::Error,
+) -> Result<Metrics> {
+    let failed = |error: csv::Error| failed(source(error));
     writer.write_record(task.header()).map_err(failed)?;
     let width = task.outputs();
-    let metrics = trainer::evaluate_each(model, task, loader, device, &mut |batch| {
+    Ok(trainer::evaluate_each(model, task, loader, device, &mut |batch| {
         for (row, &index) in batch.indices.iter().enumerate() {
             let outputs = &batch.outputs[row * width..][..width];
             let fields = task.row(&dataset.sources.name(index as usize), outputs, Some(batch.targets), row);
             writer.write_record(fields).map_err(failed)?;
         }
         Ok(())
-    })?;
-    writer.flush().with_context(|| format!("cannot write `{}`", path.display()))?;
-    drop(writer);
-    std::fs::rename(&aside, path).with_context(|| format!("cannot write `{}`", path.display()))?;
-    Ok(metrics)
+    })?)
 }

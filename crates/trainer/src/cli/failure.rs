@@ -11,6 +11,7 @@ pub(crate) struct Failure {
 
 /// Exit codes, as documented.
 pub(crate) mod code {
+    pub(crate) const OK: u8 = 0;
     pub(crate) const INTERNAL: u8 = 1;
     pub(crate) const USAGE: u8 = 2;
     pub(crate) const DATA: u8 = 3;
@@ -48,13 +49,13 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
             return failure.code;
         }
         if let Some(error) = cause.downcast_ref::<data::Error>() {
-            return if error.is_usage() { code::USAGE } else { code::DATA };
+            return trainer::data_exit_code(error);
         }
         if let Some(error) = cause.downcast_ref::<trainer::Error>() {
             return error.exit_code();
         }
         if let Some(error) = cause.downcast_ref::<models::Error>() {
-            return if error.is_usage() { code::USAGE } else { code::MODEL };
+            return trainer::model_exit_code(error);
         }
         if let Some(error) = cause.downcast_ref::<tasks::Error>() {
             return trainer::task_exit_code(error);

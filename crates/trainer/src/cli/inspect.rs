@@ -6,8 +6,8 @@ use models::{LayerSummary, ModelFile};
 use serde_json::json;
 
 use super::bar::grouped;
-use super::failure::Failure;
-use super::{Format, Inspect, eval, settle};
+use super::failure::{Failure, code};
+use super::{Format, Inspect, eval, settle, stream};
 
 /// Prints the layers.
 pub(crate) fn run(arguments: &Inspect) -> Result<u8> {
@@ -20,40 +20,40 @@ pub(crate) fn run(arguments: &Inspect) -> Result<u8> {
             .map_err(|error| Failure::usage(anyhow!("`{}` is no file, and as a preset: {error}", arguments.model)))?;
         (config, input(&arguments.imgsz)?, arguments.outputs, None)
     };
-    let layers = models::summary(&config, &input, outputs)?;
+    let layers = models::summary(&config, &input, outputs).map_err(|error| match header {
+        // Not what was typed is wrong, but what the file says.
+        Some(_) => Failure::with(code::MODEL, anyhow!("`{}`: {error}", path.display())),
+        None => error.into(),
+    })?;
     if arguments.output.format == Format::Json {
         let (task, metrics) = header.map(|header| (header.task, header.metrics)).unzip();
-        println!(
-            "{}",
-            json!({ "v": 1, "model": config, "input": input, "outputs": outputs, "layers": layers, "task": task, "metrics": metrics })
-        );
+        stream::print(
+            json!({ "v": 1, "model": config, "input": input, "outputs": outputs, "layers": layers, "task": task, "metrics": metrics }),
+        )?;
         return Ok(0);
     }
-    print(&layers);
+    stream::print(table(&layers))?;
     if let Some(header) = header {
-        println!("task {}", header.task);
-        println!("validation metrics {}", header.metrics);
+        stream::print(format_args!("task {}", header.task))?;
+        stream::print(format_args!("validation metrics {}", header.metrics))?;
     }
     Ok(0)
 }
 
-fn print(layers: &[LayerSummary]) {
+fn table(layers: &[LayerSummary]) -> String {
     let width = layers.iter().map(|layer| layer.name.len()).max().unwrap_or(0).max(5);
-    println!("{:width$}  {:24} {:>16} {:>13} {:>15}", "layer", "kind", "output shape", "parameters", "multiply-adds");
+    let row = |name: &str, kind: &str, shape: &str, parameters: &str, operations: &str| {
+        format!("{name:width$}  {kind:24} {shape:>16} {parameters:>13} {operations:>15}")
+    };
+    let mut lines = vec![row("layer", "kind", "output shape", "parameters", "multiply-adds")];
     for layer in layers {
         let shape = layer.output.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
         let [parameters, operations] = [layer.parameters, layer.multiply_adds].map(|n| grouped(n as u64));
-        println!("{:width$}  {:24} {shape:>16} {parameters:>13} {operations:>15}", layer.name, layer.kind);
+        lines.push(row(&layer.name, &layer.kind, &shape, &parameters, &operations));
     }
     let sum = |of: fn(&LayerSummary) -> usize| grouped(layers.iter().map(|layer| of(layer) as u64).sum());
-    println!(
-        "{:width$}  {:24} {:>16} {:>13} {:>15}",
-        "total",
-        "",
-        "",
-        sum(|l| l.parameters as usize),
-        sum(|l| l.multiply_adds as usize)
-    );
+    lines.push(row("total", "", "", &sum(|l| l.parameters as usize), &sum(|l| l.multiply_adds as usize)));
+    lines.join("\n")
 }
 
 /// The input of a preset: `N`, `HEIGHTxWIDTH` (gray) or `CHANNELSxHEIGHTxWIDTH`.

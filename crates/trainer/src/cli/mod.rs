@@ -13,6 +13,7 @@ mod report;
 mod resume;
 mod settle;
 mod signals;
+pub(crate) mod stream;
 mod train;
 
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train a network on a folder of images, a table, an image list, IDX or CIFAR files
-    #[command(args_override_self = true)]
+    #[command(args_override_self = true, allow_negative_numbers = true)]
     Train(Train),
     /// Go on with a run that was interrupted, or add epochs to one that ended
     Resume(Resume),
@@ -41,7 +42,7 @@ enum Command {
     Eval(Eval),
     /// Show a model file or a preset: layers, output shapes, parameters, multiply-adds
     Inspect(Inspect),
-    /// Look at what a path holds
+    /// Look at what a path holds; list and fetch well-known data sets
     #[command(subcommand)]
     Data(Data),
     /// List the devices that this binary and machine have
@@ -194,15 +195,19 @@ pub(crate) fn run() -> u8 {
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
-            failure::exit_code(&error)
+            let code = failure::exit_code(&error);
+            if code != failure::code::OK {
+                stream::tell(format_args!("error: {}", one_line(&error)));
+            }
+            code
         }
     }
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
-        None => train::first_run(),
+        // The environment may say something all the same.
+        None => dispatch(Cli::parse_from(["trainer", "train"])),
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(&arguments),
@@ -231,5 +236,5 @@ fn one_line(error: &anyhow::Error) -> String {
             text += &cause;
         }
     }
-    text.replace('\n', " ")
+    text.replace(char::is_control, " ")
 }

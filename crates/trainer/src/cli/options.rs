@@ -18,15 +18,8 @@ pub(crate) struct Options {
     #[arg(value_name = "DATA", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// Same as the positional DATA
-    #[arg(
-        long = "data",
-        value_name = "DATA",
-        id = "data_flag",
-        env = "STRIATE_DATA",
-        help_heading = "Data",
-        conflicts_with = "data"
-    )]
+    /// Same as the positional DATA, which wins
+    #[arg(long = "data", value_name = "DATA", id = "data_flag", env = "STRIATE_DATA", help_heading = "Data")]
     #[serde(skip)]
     pub data_flag: Option<String>,
     /// Target column or columns of a table or image list, by name or position (from 1)
@@ -263,8 +256,7 @@ impl Options {
 
     /// Parses a recipe's text; `place` names it in messages.
     pub(crate) fn parse(text: &str, place: &str) -> Result<Self> {
-        let table: toml::Table =
-            text.parse().with_context(|| format!("recipe `{place}` is not TOML")).map_err(Failure::usage)?;
+        let table: toml::Table = text.parse().map_err(|error| Failure::usage(not_toml(text, place, &error)))?;
         let known = Self::keys();
         for key in table.keys() {
             if !known.contains(&key.as_str()) {
@@ -276,7 +268,9 @@ impl Options {
                 return Err(Failure::usage(anyhow::anyhow!("recipe `{place}`: unknown key `{key}`; {hint}")));
             }
         }
-        table.try_into().with_context(|| format!("recipe `{place}`")).map_err(Failure::usage)
+        table.try_into().map_err(|error: toml::de::Error| {
+            Failure::usage(anyhow::anyhow!("recipe `{place}`: {}", error.to_string().trim_end().replace("\n", " ")))
+        })
     }
 
     /// Every key of a recipe.
@@ -288,6 +282,20 @@ impl Options {
             .map(|argument| argument.get_id().as_str().to_owned().leak() as &'static str)
             .filter(|key| *key != "data_flag")
             .collect()
+    }
+
+    /// Refuses a `STRIATE_` variable that is no option: a slip of the keyboard would otherwise be passed over in silence.
+    pub(crate) fn check_environment(names: impl IntoIterator<Item = String>) -> Result<()> {
+        let known: Vec<String> =
+            Self::keys().into_iter().chain(["recipe"]).map(|key| format!("STRIATE_{}", key.to_uppercase())).collect();
+        for name in names.into_iter().filter(|name| name.starts_with("STRIATE_") && !known.contains(name)) {
+            let short = |name: &str| name.trim_start_matches("STRIATE_").to_lowercase();
+            let near = nearest(&short(&name), Self::keys())
+                .map(|near| format!("; did you mean `STRIATE_{}`?", near.to_uppercase()))
+                .unwrap_or_default();
+            return Err(Failure::usage(anyhow::anyhow!("environment variable `{name}` is no option{near}")));
+        }
+        Ok(())
     }
 
     /// These options, with `below` where they say nothing. Another `model` takes the place of the whole architecture below.
@@ -313,6 +321,12 @@ impl Options {
     }
 }
 
+/// The parser's own message draws the line over several.
+fn not_toml(text: &str, place: &str, error: &toml::de::Error) -> anyhow::Error {
+    let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+    anyhow::anyhow!("recipe `{place}` line {line}: not TOML: {}", error.message())
+}
+
 /// The name among `known` that `name` was probably meant to be.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -331,6 +345,26 @@ mod tests {
     fn an_unknown_key_names_the_nearest() {
         let error = Options::parse("epoch = 3", "r.toml").unwrap_err();
         assert_eq!(error.to_string(), "recipe `r.toml`: unknown key `epoch`; did you mean `epochs`?");
+    }
+
+    #[test]
+    fn an_unknown_variable_names_the_nearest() {
+        let check = |name: &str| Options::check_environment([name.to_owned()]);
+        assert_eq!(
+            check("STRIATE_EPOCS").unwrap_err().to_string(),
+            "environment variable `STRIATE_EPOCS` is no option; did you mean `STRIATE_EPOCHS`?"
+        );
+        for name in ["STRIATE_LABEL_STRIP", "STRIATE_RECIPE", "STRIATE_DATA", "HOME"] {
+            check(name).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_broken_recipe_is_one_line_with_its_place() {
+        let error = Options::parse("lr = 0.1\nepochs = = 3", "r.toml").unwrap_err().to_string();
+        assert!(error.starts_with("recipe `r.toml` line 2: not TOML: "), "{error}");
+        let error = Options::parse("epochs = \"x\"", "r.toml").unwrap_err().to_string();
+        assert_eq!(error, "recipe `r.toml`: invalid type: string \"x\", expected usize in `epochs`");
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(crate) fn statement(dataset: &Dataset) -> Vec<String> {
         format!("split    {}", split(&dataset.split)),
     ];
     lines.extend(dataset.found.notes.iter().map(|note| format!("note     {note}")));
-    lines
+    // Names of classes and files come from anywhere: control characters could move a terminal's cursor.
+    lines.into_iter().map(|line| line.replace(char::is_control, "\u{fffd}")).collect()
 }
 
 /// The same for programs.
@@ -126,8 +127,11 @@ pub(crate) fn summary(metrics: &Metrics) -> String {
     parts.join(", ")
 }
 
-/// Four digits that matter: `0.9812`, `48210`, `0.00001234`.
+/// Four digits that matter: `0.9812`, `48210`, `0.00001234`, `3.828e29`.
 fn significant(value: f64) -> String {
+    if value.abs() >= 1e9 {
+        return format!("{value:.3e}");
+    }
     let magnitude = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
     format!("{value:.*}", (3.0 - magnitude).clamp(0.0, 8.0) as usize)
 }
@@ -165,8 +169,8 @@ mod tests {
     #[test]
     fn numbers_show_four_digits() {
         assert_eq!(
-            [0.98124, 48210.4, 0.00001234, 0.0, -3.14159].map(significant),
-            ["0.9812", "48210", "0.00001234", "0.000", "-3.142"]
+            [0.98124, 48210.4, 0.00001234, 0.0, -3.14159, -3.8279e29].map(significant),
+            ["0.9812", "48210", "0.00001234", "0.000", "-3.142", "-3.828e29"]
         );
     }
 }

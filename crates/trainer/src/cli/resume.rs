@@ -6,7 +6,7 @@ use trainer::{Checkpoint, RunFolder};
 
 use super::options::Options;
 use super::train::Sitting;
-use super::{Resume, settle};
+use super::{Resume, settle, stream};
 
 /// Goes on with a run.
 pub(crate) fn run(arguments: Resume) -> Result<u8> {
@@ -26,10 +26,10 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     options.workers = arguments.workers.or(options.workers);
     let (checkpoint, warnings) = Checkpoint::load_newest(&run.checkpoints())?;
     for line in warnings {
-        eprintln!("warning: {line}");
+        stream::tell(format_args!("warning: {line}"));
     }
     if !changed.is_empty() {
-        eprintln!("changed: {}", changed.join(", "));
+        stream::tell(format_args!("changed: {}", changed.join(", ")));
     }
     let dataset = settle::open(&options)?;
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;

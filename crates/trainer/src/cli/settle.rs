@@ -22,8 +22,17 @@ pub(crate) fn open(options: &Options) -> Result<Dataset> {
 /// The path that `options` name, or the folder of the fetched data set of that name.
 pub(crate) fn locate(options: &Options) -> Result<PathBuf> {
     let name = options.data.as_deref().unwrap_or("digits");
-    if name == "digits" || Path::new(name).exists() || !crate::manifest::is_known(name) {
+    if name == "digits" || Path::new(name).exists() {
         return Ok(name.into());
+    }
+    if !crate::manifest::is_known(name) {
+        return match crate::manifest::nearest(name) {
+            Some(near) => Err(Failure::with(
+                code::DATA,
+                anyhow!("`{name}`: there is no such file or folder; did you mean the data set `{near}`?"),
+            )),
+            None => Ok(name.into()),
+        };
     }
     let missing = || anyhow!("the data set `{name}` is not here yet; fetch it with `trainer data fetch {name}`");
     crate::manifest::locate(name).ok_or_else(|| Failure::with(code::DATA, missing()))

@@ -1,5 +1,6 @@
-//! `trainer` without anything, and `trainer train`.
+//! `trainer train`, and `trainer` without anything, which is the same without arguments.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
@@ -12,24 +13,14 @@ use super::bar::Bar;
 use super::failure::{Failure, code};
 use super::options::{Architecture, Options};
 use super::signals::Signals;
-use super::{Format, Output, Train, report, settle};
+use super::{Format, Output, Train, report, settle, stream};
 
 /// The recipe of the first run, whose file states what it reached.
 const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
 
-/// `trainer` without anything: the embedded digits by their recipe.
-pub(crate) fn first_run() -> Result<u8> {
-    run(Train {
-        recipe: None,
-        print_config: false,
-        quiet: false,
-        output: Output { format: Format::Text },
-        options: Options::default(),
-    })
-}
-
 /// `trainer train`.
 pub(crate) fn run(arguments: Train) -> Result<u8> {
+    Options::check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     let flags = arguments.options;
     let recipe = match &arguments.recipe {
         Some(path) => Options::from_recipe(path)?,
@@ -40,7 +31,10 @@ pub(crate) fn run(arguments: Train) -> Result<u8> {
     let dataset = settle::open(&options)?;
     let options = settle::fill(options, &dataset)?;
     if arguments.print_config {
-        print!("{}", options.to_toml()?);
+        match arguments.output.format {
+            Format::Json => stream::print(serde_json::to_string(&options)?)?,
+            Format::Text => stream::print_bytes(options.to_toml()?.as_bytes())?,
+        }
         return Ok(0);
     }
     let runs = options.runs.clone().unwrap_or_else(|| "runs".into());
@@ -57,7 +51,7 @@ fn name(options: &Options) -> String {
         return name.clone();
     }
     let data = options.data.as_deref().unwrap_or("digits");
-    let stem = std::path::Path::new(data).file_stem().unwrap_or_default().to_string_lossy();
+    let stem = Path::new(data).file_stem().unwrap_or_default().to_string_lossy();
     let architecture = match &options.model {
         Some(Architecture::Table(table)) => table.get("arch").and_then(|arch| arch.as_str()).unwrap_or("model"),
         _ => "model",
@@ -114,18 +108,18 @@ impl Sitting {
         bar.finish();
         let report = outcome?;
         if report.ended == Ended::Interrupted {
-            eprintln!(
+            stream::tell(format_args!(
                 "interrupted in epoch {}; go on with: {}",
                 report.epochs + 1,
                 report::trainer_command(&format!("resume {}", report::quoted(run.path())))
-            );
+            ));
             return Ok(signals.code());
         }
         let metrics = self.metrics(&report);
         RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?)?;
         match self.output.format {
-            Format::Json => println!("{}", json!({ "v": 1, "run": run.path(), "result": metrics })),
-            Format::Text => self.print(run, &report),
+            Format::Json => stream::print(json!({ "v": 1, "run": run.path(), "result": metrics }))?,
+            Format::Text => stream::print(self.outcome(run, &report))?,
         }
         match &self.config.target {
             Some(target) if report.ended != Ended::Target => Err(Failure::with(
@@ -163,27 +157,32 @@ impl Sitting {
     }
 
     /// The last lines, for people.
-    fn print(&self, run: &RunFolder, report: &Report) {
-        let seconds = report.seconds;
-        println!(
-            "best epoch {} of {}, chosen by {} on validation, {seconds:.1} s",
-            report.best_epoch,
-            report.epochs,
-            self.task.monitor().0
-        );
-        if let Some(val) = &report.val {
-            println!("validation (chosen on)  {}", report::summary(val));
-        }
-        match &report.test {
-            Some(test) => println!("test (held out)         {}", report::summary(test)),
-            None => println!("no test split: the numbers above are of the samples that the best epoch was chosen on"),
-        }
-        println!("saved                   {}", run.best().display());
-        if self.options.data.as_deref() == Some("digits") {
-            println!("try next                {}", report::infer_command(""));
-        } else {
-            let model = report::quoted(run.path());
-            println!("try next                {}", report::infer_command(&format!("predict {model} YOUR_FILES")));
-        }
+    fn outcome(&self, run: &RunFolder, report: &Report) -> String {
+        let (best, epochs, seconds) = (report.best_epoch, report.epochs, report.seconds);
+        let monitor = self.task.monitor().0;
+        let mut lines = vec![match &report.val {
+            Some(_) => format!("best epoch {best} of {epochs}, chosen by {monitor} on validation, {seconds:.1} s"),
+            None => format!("epoch {best} of {epochs}, {seconds:.1} s"),
+        }];
+        lines.extend(report.val.as_ref().map(|val| format!("validation (chosen on)  {}", report::summary(val))));
+        lines.push(match (&report.test, &report.val) {
+            (Some(test), _) => format!("test (held out)         {}", report::summary(test)),
+            (None, Some(_)) => {
+                "no test split: the numbers above are of the samples that the best epoch was chosen on".to_owned()
+            }
+            (None, None) => "no test split and no validation: nothing says how good the model is".to_owned(),
+        });
+        lines.push(format!("saved                   {}", run.best().display()));
+        let arguments = match self.options.data.as_deref() {
+            // The newest run is looked for in `runs` unless another folder is named.
+            Some("digits") => match self.options.runs.as_deref() {
+                None => String::new(),
+                Some(runs) if runs == Path::new("runs") => String::new(),
+                Some(runs) => format!("--runs {}", report::quoted(runs)),
+            },
+            _ => format!("predict {} YOUR_FILES", report::quoted(run.path())),
+        };
+        lines.push(format!("try next                {}", report::infer_command(&arguments)));
+        lines.join("\n")
     }
 }
