@@ -48,11 +48,11 @@ fn table(layers: &[LayerSummary]) -> String {
     let mut lines = vec![row("layer", "kind", "output shape", "parameters", "multiply-adds")];
     for layer in layers {
         let shape = layer.output.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
-        let [parameters, operations] = [layer.parameters, layer.multiply_adds].map(|n| grouped(n as u64));
+        let [parameters, operations] = [layer.parameters, layer.multiply_adds].map(grouped);
         lines.push(row(&layer.name, &layer.kind, &shape, &parameters, &operations));
     }
-    let sum = |of: fn(&LayerSummary) -> usize| grouped(layers.iter().map(|layer| of(layer) as u64).sum());
-    lines.push(row("total", "", "", &sum(|l| l.parameters as usize), &sum(|l| l.multiply_adds as usize)));
+    let sum = |of: fn(&LayerSummary) -> u64| grouped(layers.iter().map(of).sum());
+    lines.push(row("total", "", "", &sum(|l| l.parameters), &sum(|l| l.multiply_adds)));
     lines.join("\n")
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Cli {
 enum Command {
     /// Train a network on a folder of images, a table, an image list, IDX or CIFAR files
     #[command(args_override_self = true, allow_negative_numbers = true)]
-    Train(Train),
+    Train(Box<Train>),
     /// Go on with a run that was interrupted, or add epochs to one that ended
     Resume(Resume),
     /// Measure a trained model on data
@@ -208,7 +208,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         // The environment may say something all the same.
         None => dispatch(Cli::parse_from(["trainer", "train"])),
-        Some(Command::Train(arguments)) => train::run(arguments),
+        Some(Command::Train(arguments)) => train::run(*arguments),
         Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(&arguments),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),

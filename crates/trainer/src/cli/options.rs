@@ -288,14 +288,12 @@ impl Options {
     pub(crate) fn check_environment(names: impl IntoIterator<Item = String>) -> Result<()> {
         let known: Vec<String> =
             Self::keys().into_iter().chain(["recipe"]).map(|key| format!("STRIATE_{}", key.to_uppercase())).collect();
-        for name in names.into_iter().filter(|name| name.starts_with("STRIATE_") && !known.contains(name)) {
-            let short = |name: &str| name.trim_start_matches("STRIATE_").to_lowercase();
-            let near = nearest(&short(&name), Self::keys())
-                .map(|near| format!("; did you mean `STRIATE_{}`?", near.to_uppercase()))
-                .unwrap_or_default();
-            return Err(Failure::usage(anyhow::anyhow!("environment variable `{name}` is no option{near}")));
-        }
-        Ok(())
+        let unknown = names.into_iter().find(|name| name.starts_with("STRIATE_") && !known.contains(name));
+        let Some(name) = unknown else { return Ok(()) };
+        let near = nearest(&name.trim_start_matches("STRIATE_").to_lowercase(), Self::keys())
+            .map(|near| format!("; did you mean `STRIATE_{}`?", near.to_uppercase()))
+            .unwrap_or_default();
+        Err(Failure::usage(anyhow::anyhow!("environment variable `{name}` is no option{near}")))
     }
 
     /// These options, with `below` where they say nothing. Another `model` takes the place of the whole architecture below.
