@@ -100,11 +100,27 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Option { .. })
     }
+
+    /// The exit code of a process that this error ends, by the table in `docs/formats.md`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Option { .. } => 2,
+            Self::Io { source, .. } | Self::Write { source, .. } if is_exhausted(source) => 7,
+            Self::Write { .. } | Self::Internal { .. } => 1,
+            Self::Io { .. } | Self::Malformed { .. } | Self::Unusable { .. } => 3,
+        }
+    }
+}
+
+/// Whether the system has no more memory or no more room on the disk, or must not write on it: exit code 7, whatever was going on.
+pub fn is_exhausted(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | OutOfMemory)
 }
 
 /// The candidate that `name` was probably meant to be: the same but for case, surrounding space or punctuation, else the one most
 /// like it, if any is.
-pub(crate) fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     let wanted = plain(name);
     let score = |candidate: &str| {

@@ -1,4 +1,4 @@
-//! What can go wrong between a model file and a prediction. Says whose fault it is, so that a program can choose its exit code.
+//! What can go wrong between a model file and a prediction. Says which exit code it deserves.
 
 use std::path::PathBuf;
 
@@ -34,13 +34,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the model is at fault (exit code 4).
-    pub fn is_model(&self) -> bool {
-        matches!(self, Self::Model(_) | Self::Task { .. })
-    }
-
-    /// Whether an input is at fault (exit code 3).
-    pub fn is_data(&self) -> bool {
-        matches!(self, Self::Data(_) | Self::Input { .. })
+    /// The exit code of a process that this error ends, by the table in `docs/formats.md`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Model(error) => error.exit_code(),
+            Self::Task { .. } => 4,
+            Self::Data(error) => error.exit_code(),
+            Self::Input { .. } => 3,
+            Self::Device(_) => 1,
+        }
     }
 }

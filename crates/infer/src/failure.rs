@@ -51,12 +51,7 @@ fn line(error: &anyhow::Error) -> String {
 
 impl From<infer::Error> for Failure {
     fn from(error: infer::Error) -> Self {
-        let code = match &error {
-            error if error.is_model() => 4,
-            error if error.is_data() => 3,
-            _ => 1,
-        };
-        Self { code, error: error.into() }
+        Self { code: error.exit_code(), error: error.into() }
     }
 }
 
@@ -77,7 +72,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let code = match error.kind() {
             io::ErrorKind::BrokenPipe => 0,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory => 7,
+            _ if data::is_exhausted(&error) => 7,
             _ => 1,
         };
         Self { code, error: anyhow::Error::new(error).context("cannot write to standard output") }

@@ -46,12 +46,17 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match cli.command {
+    let run = || match cli.command {
         None => cli.show.run(),
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::Completions { shell }) => completions(shell),
     };
-    done.map_or_else(|failure| ExitCode::from(failure.report()), |()| ExitCode::SUCCESS)
+    // A panic has said where it was; its exit code is that of any internal error.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => ExitCode::from(failure.report()),
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {

@@ -55,8 +55,17 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Config`] where the network makes no sense, on its own or for this input, or is too large; it names the layer.
     pub fn init(&self, input: &InputSpec, outputs: usize, seed: u64, device: &Device) -> Result<Model, Error> {
+        self.build(input, outputs, Builder::new(device, seed, self.initialiser()))
+    }
+
+    /// The same network with zeros for weights, for those that come from a file: drawing numbers for all of them takes longer than reading
+    /// them, and orthogonal ones minutes.
+    pub(crate) fn blank(&self, input: &InputSpec, outputs: usize, device: &Device) -> Result<Model, Error> {
+        self.build(input, outputs, Builder::new(device, 0, Init::Zeros))
+    }
+
+    fn build(&self, input: &InputSpec, outputs: usize, mut builder: Builder<'_>) -> Result<Model, Error> {
         let (plan, _) = self.plan(input, outputs)?;
-        let mut builder = Builder::new(device, seed, self.initialiser());
         let net = match &plan {
             NetPlan::Mlp(plan) => Net::Mlp(plan.init(&mut builder)),
             NetPlan::Cnn(plan) => Net::Cnn(plan.init(&mut builder)),

@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use burn::tensor::TensorData;
 use safetensors::Dtype;
@@ -139,7 +138,7 @@ fn read(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<(), Error> {
     })
 }
 
-/// Writes `tensors` (32-bit floats, sorted by name here) and `metadata` to `path`, whole or not at all: see [`replace`].
+/// Writes `tensors` (32-bit floats, sorted by name here) and `metadata` to `path`, whole or not at all: see [`data::replace`].
 /// Equal arguments give equal bytes.
 ///
 /// # Errors
@@ -163,7 +162,7 @@ pub fn write(
             format!("its header would have {} bytes, at most {MAX_HEADER} are allowed", header.len()),
         ));
     }
-    replace(path, |file| {
+    data::replace(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         for number in slices.iter().copied().flatten() {
@@ -171,6 +170,7 @@ pub fn write(
         }
         Ok(())
     })
+    .map_err(|source| Error::write(path, source))
 }
 
 /// The header's bytes: metadata first, then tensors, both sorted by name, filled up with spaces to a multiple of 8.
@@ -187,40 +187,4 @@ fn head(metadata: &BTreeMap<String, String>, tensors: &BTreeMap<String, TensorDa
     let mut bytes = format!("{{{}}}", fields.join(",")).into_bytes();
     bytes.resize(bytes.len().next_multiple_of(8), b' ');
     bytes
-}
-
-/// Writes a file whole or not at all: beside `path` under another name, synced, renamed over `path`, the folder synced. Until the
-/// rename whatever stood at `path` stays; a failure removes what was begun.
-///
-/// # Errors
-/// If the system refuses to write, sync or rename.
-pub fn replace(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<(), Error> {
-    // Two writers, be they threads or processes, must not share a scratch file.
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let Some(name) = path.file_name() else { return Err(Error::file(path, "names no file to write to")) };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut scratch = std::ffi::OsString::from(".");
-    scratch.push(name);
-    scratch.push(format!(".{}-{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-    let scratch = folder.join(scratch);
-    let written = (|| {
-        let mut file = BufWriter::with_capacity(1 << 16, File::create(&scratch)?);
-        fill(&mut file)?;
-        file.flush()?;
-        file.get_ref().sync_all()?;
-        std::fs::rename(&scratch, path)?;
-        sync_folder(folder)
-    })();
-    written.map_err(|source| {
-        let _ = std::fs::remove_file(&scratch);
-        Error::write(path, source)
-    })
-}
-
-/// Makes the rename itself durable. Windows has no such call for folders, and needs none.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

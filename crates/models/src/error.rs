@@ -84,4 +84,14 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Name { .. } | Self::Config { .. })
     }
+
+    /// The exit code of a process that this error ends, by the table in `docs/formats.md`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Name { .. } | Self::Config { .. } => 2,
+            Self::Io { source, .. } if data::is_exhausted(source) => 7,
+            Self::Io { verb: "write", .. } => 1,
+            Self::Io { .. } | Self::Tensor { .. } | Self::File { .. } => 4,
+        }
+    }
 }

@@ -90,8 +90,7 @@ impl ModelFile {
         let (mut file, header) = container::open(path)?;
         let about = ModelHeader::parse(&header, path)?;
         about.fits(path)?;
-        let model =
-            about.model.init(&about.input, about.outputs, 0, device).map_err(|error| Error::file(path, error))?;
+        let model = about.model.blank(&about.input, about.outputs, device).map_err(|error| Error::file(path, error))?;
         let mut tensors = HashMap::new();
         for entry in &header.tensors {
             tensors.insert(entry.name.clone(), container::tensor(&mut file, &header, entry, path)?);

@@ -52,4 +52,13 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Option { .. })
     }
+
+    /// The exit code of a process that this error ends, by the table in `docs/formats.md`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Option { .. } => 2,
+            Self::Targets { .. } | Self::Batch { .. } => 3,
+            Self::Stored(_) => 4,
+        }
+    }
 }

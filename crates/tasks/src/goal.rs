@@ -70,8 +70,7 @@ impl Scalar {
 }
 
 fn unknown(name: &str, names: &[&'static str]) -> String {
-    let near = names.iter().map(|known| (strsim::jaro_winkler(name, known), known));
-    let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(similarity, _)| *similarity > 0.7);
-    let hint = near.map(|(_, known)| format!("did you mean `{known}`? ")).unwrap_or_default();
+    let near = data::near(name, names.iter().copied());
+    let hint = near.map(|known| format!("did you mean `{known}`? ")).unwrap_or_default();
     format!("unknown metric `{name}`; {hint}this task has {}", names.join(", "))
 }

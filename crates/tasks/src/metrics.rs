@@ -139,22 +139,6 @@ impl Metrics {
         self.names().into_iter().filter_map(|name| Some((name, self.get(name)?))).collect()
     }
 
-    /// Whether this is the better of two results by the task's monitored metric ([`Task::monitor`]), ties broken by the loss. An
-    /// undefined number is worse than any; of equals neither is better, so the earlier stays.
-    pub fn better_than(&self, other: &Self) -> bool {
-        let monitored = match &self.0 {
-            Sums::Classes(_) => "accuracy",
-            Sums::Labels(_) => "map",
-            Sums::Values(_) => "loss",
-        };
-        let rank = |metrics: &Self, name| {
-            let sign = if name == "loss" { -1.0 } else { 1.0 };
-            metrics.get(name).map_or(f64::NEG_INFINITY, |value| sign * value)
-        };
-        let ahead = |name| rank(self, name).total_cmp(&rank(other, name));
-        ahead(monitored).then_with(|| ahead("loss")).is_gt()
-    }
-
     /// Everything, for `metrics.json` and for people.
     pub fn report(&self) -> Report {
         report::report(self)

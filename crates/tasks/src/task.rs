@@ -159,8 +159,7 @@ impl Task {
         self.metrics().names()
     }
 
-    /// By which metric the best epoch is chosen, and whether higher is better. Ties are broken by the loss: see
-    /// [`Metrics::better_than`].
+    /// By which metric the best epoch is chosen, and whether higher is better.
     pub fn monitor(&self) -> (&'static str, bool) {
         match self {
             Self::Classification(_) => ("accuracy", true),

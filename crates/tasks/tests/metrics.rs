@@ -96,7 +96,6 @@ fn empty_metrics_have_no_numbers() {
         let metrics = task.metrics();
         assert_eq!(metrics.values(), []);
         assert!(metrics.report().values.is_empty());
-        assert!(!metrics.better_than(&metrics));
         assert!(!metrics.report().table(10).contains("NaN"));
         assert!(task.metric_names().iter().all(|name| metrics.get(name).is_none()));
     }
@@ -200,16 +199,6 @@ fn what_does_not_fit_is_refused_and_adds_nothing() {
         assert!(message.contains("expected") && message.contains("found"), "{message}");
     }
     assert_eq!(metrics.samples(), 0);
-}
-
-#[test]
-fn the_loss_breaks_ties_of_the_monitored_metric() {
-    let with = |outputs: &[f32]| measured(&classification(2), outputs, &BatchTargets::Classes(vec![0, 1]));
-    let (sure, unsure, wrong) = (with(&[3.0, 0.0, 0.0, 3.0]), with(&[1.0, 0.0, 0.0, 1.0]), with(&[0.0, 9.0, 0.0, 9.0]));
-    assert!(sure.better_than(&unsure) && !unsure.better_than(&sure));
-    assert!(unsure.better_than(&wrong) && !wrong.better_than(&unsure));
-    assert!(!sure.better_than(&sure.clone()));
-    assert!(wrong.better_than(&classification(2).metrics()), "any number is better than none");
 }
 
 #[test]

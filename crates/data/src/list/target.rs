@@ -52,7 +52,7 @@ impl Columns<'_> {
 
     fn field(&self, row: usize, column: usize) -> &str {
         let field = &self.rows.records[row][column];
-        field.strip_suffix(self.strip).unwrap_or(field).trim_end()
+        if self.strip.is_empty() { field } else { field.trim_end_matches(|c| self.strip.contains(c)).trim_end() }
     }
 
     fn fields(&self, column: usize) -> impl Iterator<Item = &str> {

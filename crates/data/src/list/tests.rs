@@ -65,6 +65,14 @@ fn numbers_are_regression_for_one_column_and_several() {
 }
 
 #[test]
+fn ends_of_labels_are_cut_off_as_in_tables() {
+    let folder = images();
+    let path = list(folder.path(), "path,kind", |i| ["cat.", "dog .!", "cat", "dog"][i as usize % 4].into());
+    let data = open(&path, &OpenOptions { label_strip: Some("!.".into()), ..OpenOptions::default() }).unwrap();
+    assert_eq!(data.targets.names(), ["cat", "dog"]);
+}
+
+#[test]
 fn labels_come_as_lists_or_as_flags() {
     let folder = images();
     let path = list(folder.path(), "image,tags", |i| ["sea;sun", "sun", "", "sea; dog"][i as usize % 4].into());

@@ -2,11 +2,12 @@
 //! `--split`. Samples that `--limit` left out are `unused`.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 
 use super::{Part, Split};
 use crate::error::near;
-use crate::{Dataset, Error, Sources};
+use crate::{Dataset, Error, Sources, replace};
 
 /// Writes the split of `dataset` to `path`, whole or not at all.
 ///
@@ -25,11 +26,7 @@ pub fn write_csv(path: &Path, dataset: &Dataset) -> Result<(), Error> {
         writer.write_record([dataset.sources.name(index).as_str(), word]).map_err(fail)?;
     }
     let bytes = writer.into_inner().map_err(|error| Error::write(path, std::io::Error::other(error.to_string())))?;
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".part");
-    std::fs::write(&aside, bytes)
-        .and_then(|()| std::fs::rename(&aside, path))
-        .map_err(|source| Error::write(path, source))
+    replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::write(path, source))
 }
 
 /// Reads which part each of the `n` samples of `sources` belongs to; [`Part::Unassigned`] stands for samples that are left out.
@@ -40,7 +37,8 @@ pub(super) fn read(path: &Path, sources: &Sources, n: usize) -> Result<Vec<Part>
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
     // Excel puts a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+    // Names of files may begin or end with a space: only what people type beside them is trimmed.
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(bytes);
     let header = reader.headers().map_err(|error| bad_csv(path, &error))?.clone();
     let column = |name: &str| {
         let found = header.iter().position(|field| field.eq_ignore_ascii_case(name));
@@ -52,8 +50,8 @@ pub(super) fn read(path: &Path, sources: &Sources, n: usize) -> Result<Vec<Part>
     for record in reader.records() {
         let record = record.map_err(|error| bad_csv(path, &error))?;
         let place = format!("line {}", record.position().map_or(0, csv::Position::line));
-        let (name, word) = (&record[sample], &record[split]);
-        let Some(&index) = positions.get(name) else {
+        let (name, word) = (&record[sample], record[split].trim());
+        let Some(&index) = positions.get(name).or_else(|| positions.get(name.trim())) else {
             let expected = match near(name, names.iter().map(String::as_str)) {
                 Some(near) => format!("a sample of the data set, such as `{near}`"),
                 None => "a sample of the data set".into(),

@@ -186,6 +186,20 @@ fn a_written_split_is_read_back_equal() {
 }
 
 #[test]
+fn names_with_spaces_commas_and_quotes_survive_a_split_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("split.csv");
+    let names = [" first", "last ", "a, b", "say \"x\"", "two\nlines", "plain"];
+    let files: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+    let targets = classes((0..6).map(|i| i % 2).collect());
+    let sources = Sources::Files(files.clone());
+    let split = Split { train: vec![0, 1, 2, 3], val: vec![4], test: vec![5] };
+    write_csv(&file, &dataset(split.clone(), files)).unwrap();
+    let options = OpenOptions { split: Some(file), ..OpenOptions::default() };
+    assert_eq!(assign(&[], &targets, &sources, Path::new("set"), &options).unwrap().0, split);
+}
+
+#[test]
 fn a_split_file_that_does_not_fit_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("split.csv");
