@@ -2,7 +2,7 @@
 //! in them is the caller's.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,6 +20,13 @@ pub fn replace<T, E: From<io::Error>>(
     let Some(name) = path.file_name() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no file to write to").into());
     };
+    // A pipe or a device, as /dev/stdout, is written to, not replaced.
+    if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let mut file = BufWriter::new(File::create(path)?);
+        let result = fill(&mut file)?;
+        file.flush()?;
+        return Ok(result);
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -52,8 +59,6 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]

@@ -55,7 +55,7 @@ impl Checkpoint {
             // The same step again, after an interrupt without progress: the new one replaces it.
             let _ = fs::remove_dir_all(&done);
             fs::rename(&aside, &done).map_err(Error::io("write", &done))?;
-            sync_folder(folder)
+            sync(folder)
         });
         if let Err(error) = written {
             let _ = fs::remove_dir_all(&aside);
@@ -84,7 +84,7 @@ impl Checkpoint {
         }
         let manifest = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::checkpoint(folder, error))?;
         write_synced(&folder.join("manifest.json"), &manifest)?;
-        sync_folder(folder)
+        sync(folder)
     }
 
     /// The newest checkpoint below `folder` that is whole, with a line for each newer one that is not.
@@ -208,12 +208,8 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write().map_err(Error::io("write", path))
 }
 
-/// Makes renames in `path` durable. Folders cannot be flushed on Windows, where a rename is durable by itself.
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    if cfg!(unix) {
-        File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", path))?;
-    }
-    Ok(())
+fn sync(folder: &Path) -> Result<(), Error> {
+    data::sync_folder(folder).map_err(Error::io("flush", folder))
 }
 
 #[cfg(test)]

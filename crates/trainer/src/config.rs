@@ -88,6 +88,10 @@ impl TrainConfig {
             false => Err(Error::Config(format!("{flag}: expected {expected}, found {value}"))),
         };
         positive("--epochs", self.epochs)?;
+        if u32::try_from(self.epochs).is_err() {
+            // Epochs are a coordinate of random draws, of 32 bits.
+            return Err(Error::Config(format!("--epochs: expected at most {}, found {}", u32::MAX, self.epochs)));
+        }
         positive("--batch", self.batch)?;
         positive("--accumulate", self.accumulate)?;
         within("--lr", self.lr, self.lr > 0.0, "a number above 0")?;

@@ -69,53 +69,15 @@ impl Error {
     /// The process exit code for this error, by the table in `docs/formats.md`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Data(error) => data_exit_code(error),
-            Self::Model(error) => model_exit_code(error),
+            Self::Data(error) => error.exit_code(),
+            Self::Model(error) => error.exit_code(),
+            Self::Task(error) => error.exit_code(),
             Self::Checkpoint { .. } | Self::State(_) => 4,
-            Self::Task(error) => task_exit_code(error),
             Self::Config(_) => 2,
             Self::Diverged { .. } => 5,
-            Self::Device(_) => 1,
-            Self::Io { source, .. } => io_exit_code(source, 1),
+            Self::Io { source, .. } if data::is_exhausted(source) => 7,
+            Self::Device(_) | Self::Io { .. } => 1,
         }
-    }
-}
-
-/// The process exit code for what the system said: 7 where it is out of something, else `otherwise`.
-fn io_exit_code(source: &std::io::Error, otherwise: u8) -> u8 {
-    match source.kind() {
-        std::io::ErrorKind::StorageFull
-        | std::io::ErrorKind::OutOfMemory
-        | std::io::ErrorKind::ReadOnlyFilesystem
-        | std::io::ErrorKind::QuotaExceeded => 7,
-        _ => otherwise,
-    }
-}
-
-/// The process exit code for an error of the data.
-pub fn data_exit_code(error: &data::Error) -> u8 {
-    match error {
-        data::Error::Write { source, .. } => io_exit_code(source, 1),
-        error if error.is_usage() => 2,
-        _ => 3,
-    }
-}
-
-/// The process exit code for an error of the model or its file.
-pub fn model_exit_code(error: &models::Error) -> u8 {
-    match error {
-        models::Error::Io { source, .. } => io_exit_code(source, 4),
-        error if error.is_usage() => 2,
-        _ => 4,
-    }
-}
-
-/// The process exit code for an error of the task.
-pub fn task_exit_code(error: &tasks::Error) -> u8 {
-    match error {
-        tasks::Error::Stored(_) => 4,
-        error if error.is_usage() => 2,
-        _ => 3,
     }
 }
 

@@ -51,8 +51,9 @@ pub struct EpochSummary {
     pub train_loss: f64,
     /// Training accuracy, where the task has one. Measured while the weights changed, with dropout and augmentation.
     pub train_accuracy: Option<f64>,
-    /// The validation metrics, by name; empty without a validation split.
-    pub val: Vec<(String, f64)>,
+    /// The task's metrics on the validation split, by name, always all of them; `None` where one is undefined (the precision of labels that
+    /// were never predicted). Empty without a validation split.
+    pub val: Vec<(String, Option<f64>)>,
     /// Learning rate of the last step.
     pub lr: f64,
     /// Whether this epoch is the best so far.

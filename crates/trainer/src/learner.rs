@@ -1,5 +1,7 @@
 //! One model that learns: the steps of an epoch, each a function. The order in which they happen is `train`'s.
 
+use std::time::Duration;
+
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
@@ -29,6 +31,8 @@ pub(crate) struct Learner<'a> {
     batches: usize,
     /// Learning rate of the last update.
     lr: f64,
+    /// The epoch's sums at the last update: what a checkpoint holds.
+    settled: Sums,
 }
 
 impl<'a> Learner<'a> {
@@ -50,6 +54,7 @@ impl<'a> Learner<'a> {
             config,
             batches,
             lr: 0.0,
+            settled: Sums::default(),
         };
         learner.lr = learner.next_lr();
         learner
@@ -68,6 +73,11 @@ impl Learner<'_> {
             return self.update();
         }
         Ok(self)
+    }
+
+    /// Moves the weights by the batches that wait, if any do: the epoch ends here.
+    pub(crate) fn flush(self) -> Result<Self, Error> {
+        if self.accumulator.batches() == 0 { Ok(self) } else { self.update() }
     }
 
     /// Feeds a batch forward and its loss backward: the gradients of the mean loss over the batch.
@@ -98,6 +108,7 @@ impl Learner<'_> {
             .map_err(|error| self.diverged(error.to_string()))?;
         self.model = self.optimizer.step_scaled(self.model, gradients, self.lr, scale);
         self.progress.step += 1;
+        self.settled = self.progress.sums;
         if let Some(ema) = &mut self.ema {
             ema.update(&self.model);
         }
@@ -118,6 +129,7 @@ impl Learner<'_> {
         progress.epoch += 1;
         progress.batch = 0;
         let sums = std::mem::take(&mut progress.sums);
+        self.settled = Sums::default();
         let best = judge(&mut progress.best, progress.epoch, val, &self.task);
         if let Some((value, higher_is_better)) = val.and_then(|val| monitored(val, &self.task)) {
             self.schedule.epoch_ended(value, higher_is_better);
@@ -129,26 +141,37 @@ impl Learner<'_> {
             train_loss: sums.mean_loss(),
             train_accuracy: matches!(self.task, Task::Classification(_)).then(|| sums.accuracy()),
             val: val.map_or_else(Vec::new, |val| {
-                val.values().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+                self.task.metric_names().into_iter().map(|name| (name.to_owned(), val.get(name))).collect()
             }),
             lr: self.lr,
             best,
         }
     }
 
+    /// Why there is nothing to train any more, if there is a reason that no validation has to find: what a resumed run asks first.
+    pub(crate) fn exhausted(&self) -> Option<Ended> {
+        let (config, progress) = (self.config, &self.progress);
+        let best = progress.best.as_ref().map_or(0, |best| best.epoch);
+        if progress.epoch >= config.epochs {
+            Some(Ended::Epochs)
+        } else if config.patience.is_some_and(|patience| progress.epoch - best >= patience.max(1)) {
+            Some(Ended::Patience)
+        } else {
+            let over = |limit: Duration| progress.step > 0 && progress.seconds >= limit.as_secs_f64();
+            config.time.is_some_and(over).then_some(Ended::Time)
+        }
+    }
+
     /// Why to end after this epoch, if there is a reason.
     pub(crate) fn reached(&self, val: Option<&Metrics>) -> Option<Ended> {
-        let (config, progress) = (self.config, &self.progress);
+        let config = self.config;
         let loss = val.and_then(|val| val.get("loss"));
-        let best = progress.best.as_ref().map_or(0, |best| best.epoch);
         if val.is_some_and(|val| config.target.is_some_and(|target| target.reached(val))) {
             Some(Ended::Target)
         } else if config.target_loss.zip(loss).is_some_and(|(limit, loss)| loss <= limit) {
             Some(Ended::TargetLoss)
-        } else if progress.epoch >= config.epochs {
-            Some(Ended::Epochs)
         } else {
-            config.patience.is_some_and(|patience| progress.epoch - best >= patience).then_some(Ended::Patience)
+            self.exhausted()
         }
     }
 
@@ -170,6 +193,7 @@ impl Learner<'_> {
         let tensors = models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data));
         let mut progress = self.progress.clone();
         progress.batch -= self.accumulator.batches();
+        progress.sums = self.settled;
         Checkpoint {
             progress,
             model: tensors.collect(),
@@ -186,6 +210,7 @@ impl Learner<'_> {
             ema.load_state(state)?;
         }
         self.progress = checkpoint.progress;
+        self.settled = self.progress.sums;
         self.schedule = Schedule::new(&self.config.schedule, self.config.lr, self.progress.plateau.clone());
         self.lr = self.next_lr();
         Ok(self)
@@ -218,8 +243,11 @@ fn judge(best: &mut Option<Best>, epoch: usize, val: Option<&Metrics>, task: &Ta
         *best = Some(Best { epoch, value: 0.0, loss: 0.0 });
         return true;
     };
-    let Some((value, higher_is_better)) = monitored(val, task) else { return false };
-    let loss = val.get("loss").unwrap_or(f64::MAX);
+    // Undefined is worse than anything (the average precision of labels that no validation sample has); then the loss decides.
+    let (_, higher_is_better) = task.monitor();
+    let worst = if higher_is_better { f64::NEG_INFINITY } else { f64::INFINITY };
+    let value = monitored(val, task).map_or(worst, |(value, _)| value);
+    let loss = val.get("loss").unwrap_or(f64::INFINITY);
     let better = best.as_ref().is_none_or(|best| best.is_beaten_by(value, loss, higher_is_better));
     if better {
         *best = Some(Best { epoch, value, loss });

@@ -21,7 +21,7 @@ mod train;
 pub use checkpoint::Checkpoint;
 pub use config::TrainConfig;
 pub use ema::Ema;
-pub use error::{Error, data_exit_code, model_exit_code, task_exit_code};
+pub use error::Error;
 pub use evaluate::{Predicted, evaluate, evaluate_each};
 pub use event::{EpochSummary, Event};
 pub use optimizer::{Optimizer, OptimizerConfig};

@@ -11,5 +11,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    ExitCode::from(cli::run())
+    // A panic has said where it was; its exit code is that of any internal error.
+    ExitCode::from(std::panic::catch_unwind(cli::run).unwrap_or(cli::failure::code::INTERNAL))
 }

@@ -31,9 +31,11 @@ pub struct Progress {
 pub struct Best {
     /// Counted from 1.
     pub epoch: usize,
-    /// The monitored metric's value.
+    /// The monitored metric's value; infinitely bad where it was undefined.
+    #[serde(with = "exact")]
     pub value: f64,
     /// The validation loss, which decides between equals.
+    #[serde(with = "exact")]
     pub loss: f64,
 }
 
@@ -42,11 +44,40 @@ pub struct Best {
 #[serde(deny_unknown_fields)]
 pub struct Sums {
     /// Of the loss times the batch's samples.
+    #[serde(with = "exact")]
     pub loss: f64,
     /// Samples.
     pub samples: u64,
     /// Samples whose highest output was the right class.
     pub correct: u64,
+}
+
+/// Numbers as text: JSON has no infinity, and serde_json reads some numbers back as their neighbour, which would then be better or worse than
+/// an equal one.
+pub(crate) mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// The same for a number that may be absent.
+pub(crate) mod exact_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        number.map(|number| number.to_string()).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse()).transpose().map_err(de::Error::custom)
+    }
 }
 
 impl Sums {
@@ -80,6 +111,20 @@ impl Best {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_come_back_from_json_to_the_last_bit() {
+        let plateau = Plateau { best: Some(0.1 + 0.2), wait: 1, factor: 0.1f64.powi(3) };
+        for value in
+            (1..2000).map(|n| f64::from(n) / 1797.0).chain([f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE])
+        {
+            let best = Some(Best { epoch: 1, value, loss: -value });
+            let sums = Sums { loss: value, samples: 1, correct: 0 };
+            let progress = Progress { best, sums, plateau: plateau.clone(), ..Progress::default() };
+            let text = serde_json::to_string(&progress).unwrap();
+            assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress, "{text}");
+        }
+    }
 
     #[test]
     fn equal_values_are_decided_by_the_loss() {

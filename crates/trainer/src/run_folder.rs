@@ -98,17 +98,7 @@ impl RunFolder {
     /// # Errors
     /// If the system refuses; the old file is then still there.
     pub fn write(path: &Path, contents: &[u8]) -> Result<(), Error> {
-        let aside = path.with_extension("partial");
-        let write = || -> std::io::Result<()> {
-            let mut file = fs::File::create(&aside)?;
-            file.write_all(contents)?;
-            file.sync_all()?;
-            fs::rename(&aside, path)
-        };
-        write().map_err(|error| {
-            let _ = fs::remove_file(&aside);
-            Error::io("write", path)(error)
-        })
+        data::replace(path, |file| file.write_all(contents)).map_err(Error::io("write", path))
     }
 
     /// Adds a row to `results.csv`, with a header if it is the first.
@@ -171,7 +161,7 @@ fn columns(summary: &EpochSummary) -> Vec<(String, String)> {
             "top5" => "metrics/accuracy_top5".to_owned(),
             other => format!("metrics/{other}"),
         };
-        columns.push((name, format!("{value:.6}")));
+        columns.push((name, value.map_or_else(String::new, |value| format!("{value:.6}"))));
     }
     columns.push(("lr/pg0".to_owned(), format!("{:e}", summary.lr)));
     columns
@@ -216,7 +206,8 @@ mod tests {
                 seconds: 1.0,
                 train_loss: 0.5,
                 train_accuracy: Some(0.75),
-                val: vec![("loss".into(), 0.25), ("accuracy".into(), 0.5)],
+                // What is undefined in one epoch keeps its column.
+                val: vec![("loss".into(), Some(0.25)), ("map".into(), (epoch > 1).then_some(0.5))],
                 lr: 0.001,
                 best: true,
             };
@@ -226,8 +217,8 @@ mod tests {
         let text = fs::read_to_string(run.results()).unwrap();
         assert_eq!(
             text,
-            "epoch,time,train/loss,train/accuracy_top1,val/loss,metrics/accuracy_top1,lr/pg0\n\
-             1,1.000,0.500000,0.750000,0.250000,0.500000,1e-3\n\
+            "epoch,time,train/loss,train/accuracy_top1,val/loss,metrics/map,lr/pg0\n\
+             1,1.000,0.500000,0.750000,0.250000,,1e-3\n\
              2,1.000,0.500000,0.750000,0.250000,0.500000,1e-3\n"
         );
     }

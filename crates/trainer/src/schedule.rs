@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use config::{ScheduleConfig, ScheduleKind};
 
+use crate::progress::{exact, exact_option};
+
 impl ScheduleConfig {
     /// The learning rate of step `step` out of `total_steps`, counted from 0, where an epoch has `steps_per_epoch` steps and the user's
     /// learning rate is `base`. The steps of the warm-up come first and the others share out what is left; but `step` counts
@@ -61,10 +63,12 @@ fn anneal(from: f64, to: f64, done: f64) -> f64 {
 #[serde(deny_unknown_fields)]
 pub struct Plateau {
     /// The best value so far of the watched metric.
+    #[serde(with = "exact_option")]
     pub best: Option<f64>,
     /// Epochs since then, or since the last reduction.
     pub wait: u64,
     /// What the learning rate is multiplied by.
+    #[serde(with = "exact")]
     pub factor: f64,
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tasks::{Metrics, Task};
 
 use crate::learner::Learner;
-use crate::{Checkpoint, Error, Event, RunFolder, TrainConfig, evaluate};
+use crate::{Checkpoint, EpochSummary, Error, Event, RunFolder, TrainConfig, evaluate};
 
 /// Everything a run needs.
 pub struct Job<'a> {
@@ -106,7 +106,7 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
     // Repeat, until the epochs are over or the loss is low enough.
     let (clock, before) = (Instant::now(), learner.progress.seconds);
     let mut learned = 0;
-    let mut ended = (learner.progress.epoch >= config.epochs).then_some(Ended::Epochs);
+    let mut ended = learner.exhausted();
     while ended.is_none() {
         for batch in training.epoch(learner.progress.epoch).skip_batches(learner.progress.batch) {
             let batch = batch?;
@@ -121,6 +121,7 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
             }
             if config.time.is_some_and(|limit| learner.progress.seconds >= limit.as_secs_f64()) {
                 ended = Some(Ended::Time);
+                learner = learner.flush()?;
                 break;
             }
         }
@@ -140,7 +141,7 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
             model: candidate,
             task: serde_json::to_value(&task).map_err(|error| Error::Config(error.to_string()))?,
             provenance: provenance.clone(),
-            metrics: serde_json::json!({ "val": summary.val.iter().cloned().collect::<BTreeMap<_, _>>() }),
+            metrics: serde_json::json!({ "val": defined(&summary) }),
         };
         file.save(&run.last())?;
         if summary.best {
@@ -149,7 +150,8 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
         learner.checkpoint().save(&run.checkpoints())?;
         run.append_result(&summary)?;
         on_event(Event::Epoch(summary));
-        ended = ended.or_else(|| learner.reached(metrics.as_ref()));
+        // A goal that is reached in the last moment is reached.
+        ended = learner.reached(metrics.as_ref()).or(ended);
     }
 
     // Measure the best epoch, once, on samples that chose nothing.
@@ -168,4 +170,9 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
     }
     let progress = &learner.progress;
     Ok(Report { ended, epochs: progress.epoch, best_epoch, val, test, seconds: progress.seconds, learned })
+}
+
+/// The validation metrics that are defined, by name.
+fn defined(summary: &EpochSummary) -> BTreeMap<&str, f64> {
+    summary.val.iter().filter_map(|(name, value)| Some((name.as_str(), (*value)?))).collect()
 }

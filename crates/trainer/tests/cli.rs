@@ -162,6 +162,21 @@ fn resuming_with_more_epochs_goes_on_where_the_run_ended() {
         tensors
     };
     assert!(tensors(&run) == tensors(&straight), "two epochs and one more are not three");
+    // What was given anew is kept, and the model files say the same of their making.
+    let epochs = |run: &Path| {
+        let args: toml::Table = fs::read_to_string(run.join("args.toml")).unwrap().parse().unwrap();
+        (args["epochs"].as_integer(), args["limit"].as_integer())
+    };
+    assert_eq!((epochs(&run), epochs(&straight)), ((Some(3), Some(400)), (Some(3), Some(400))));
+    let bytes = |run: &Path| fs::read(run.join("weights/last.safetensors")).unwrap();
+    assert!(bytes(&run) == bytes(&straight), "the model files differ");
+}
+
+#[test]
+fn a_run_that_has_reached_its_target_keeps_it_when_it_is_resumed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = quick(scratch.path(), &["--target", "accuracy=0.2"]);
+    succeeds(trainer(scratch.path(), &["resume", run.to_str().unwrap(), "--quiet"]));
 }
 
 #[test]
@@ -172,6 +187,8 @@ fn a_wrong_command_line_exits_with_2_and_says_why() {
     assert_eq!(code(&run(&["train", "--epocs", "3"])), 2);
     fails(run(&["train", "--model", "cnm"]), 2, "did you mean `cnn`?");
     fails(run(&["train", "--epochs", "0"]), 2, "--epochs: expected at least 1");
+    fails(run(&["train", "--epochs", "5000000000"]), 2, "--epochs: expected at most");
+    fails(run(&["train", "--seed", "18446744073709551615"]), 2, "at most 9223372036854775807");
     fails(run(&["train", "--lr", "0"]), 2, "--lr");
     fails(run(&["train", "--lr", "-1"]), 2, "--lr: expected a number above 0, found -1");
     fails(run(&["train", "--target", "acuracy=0.9"]), 2, "did you mean `accuracy`?");
@@ -222,7 +239,19 @@ fn flags_win_over_environment_over_recipe() {
         .current_dir(scratch.path())
         .env("STRIATE_EPOCHS", "4")
         .env("STRIATE_BATCH", "32")
-        .args(["train", "digits", "--recipe", recipe.to_str().unwrap(), "--batch", "64", "--print-config"])
+        .env("STRIATE_DATA", "nowhere")
+        .args([
+            "train",
+            "--optimizer",
+            "sgd",
+            "--nesterov",
+            "digits",
+            "--recipe",
+            recipe.to_str().unwrap(),
+            "--batch",
+            "64",
+            "--print-config",
+        ])
         .output()
         .unwrap();
     let table: toml::Table = stdout(&succeeds(output)).parse().unwrap();

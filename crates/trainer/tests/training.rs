@@ -11,7 +11,7 @@ use data::{Column, ColumnKind, Dataset, Found, InputSpec, OpenOptions, Samples, 
 use models::{MlpConfig, ModelConfig};
 use tasks::Task;
 use tempfile::TempDir;
-use trainer::{Ended, Event, Job, Report, RunFolder, ScheduleConfig, TrainConfig, train};
+use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder, ScheduleConfig, TrainConfig, train};
 
 /// A run in a folder that goes when it is dropped.
 struct Run {
@@ -151,6 +151,59 @@ fn several_labels_are_learned_at_once() {
     let run = run(&TrainConfig { epochs: 20, lr: 0.01, ..mlp(32) }, dataset);
     let exact = run.report.test.unwrap().get("exact_match").unwrap();
     assert!(exact > 0.9, "exact match {exact}");
+}
+
+#[test]
+fn a_time_limit_between_two_updates_moves_the_weights_by_what_waits() {
+    let config = TrainConfig { batch: 8, accumulate: 3, time: Some(Duration::ZERO), ..mlp(8) };
+    let run = run(&config, digits(200));
+    assert_eq!((run.report.ended, run.report.epochs, run.report.learned), (Ended::Time, 1, 8));
+    let checkpoint = Checkpoint::load_newest(&run.folder.checkpoints()).unwrap().0;
+    assert_eq!((checkpoint.progress.step, checkpoint.progress.batch), (1, 0));
+}
+
+#[test]
+fn batches_that_wait_for_an_update_are_counted_once_when_they_are_learned_again() {
+    let config = TrainConfig { batch: 8, accumulate: 3, epochs: 1, ..mlp(8) };
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(scratch.path(), "run").unwrap();
+    let dataset = Arc::new(digits(200));
+    let job = |resume| Job {
+        config: &config,
+        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
+        dataset: dataset.clone(),
+        device: device(),
+        run: &folder,
+        resume,
+        provenance: serde_json::Value::Null,
+    };
+    let asked = std::cell::Cell::new(0);
+    let stop = || asked.replace(asked.get() + 1) == 4;
+    assert_eq!(train(job(None), &stop, &mut |_| ()).unwrap().ended, Ended::Interrupted);
+    let checkpoint = Checkpoint::load_newest(&folder.checkpoints()).unwrap().0;
+    assert_eq!((checkpoint.progress.batch, checkpoint.progress.sums.samples), (3, 24));
+    train(job(Some(checkpoint)), &|| false, &mut |_| ()).unwrap();
+    let results = |folder: &RunFolder| {
+        let text = fs::read_to_string(folder.results()).unwrap();
+        text.lines().last().unwrap().split(',').skip(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(results(&folder), results(&run(&config, digits(200)).folder));
+}
+
+#[test]
+fn labels_that_no_validation_sample_has_still_leave_a_best_epoch() {
+    let labels =
+        |names, values: Vec<f32>| Targets::Labels { names, values: values.into_iter().map(|v| v as u8).collect() };
+    let mut data = table(100, |x, y| vec![f32::from(u8::from(x > 0.0)), f32::from(u8::from(y > 0.0))], labels);
+    let Targets::Labels { values, .. } = &mut data.targets else { unreachable!() };
+    for &index in &data.split.val {
+        values[2 * index as usize..][..2].fill(0);
+    }
+    let run = run(&mlp(8), data);
+    assert!(run.report.best_epoch > 0 && run.folder.best().is_file());
+    let text = fs::read_to_string(run.folder.results()).unwrap();
+    let widths: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
+    assert!(text.contains("metrics/map") && widths.iter().all(|width| *width == widths[0]), "{text}");
 }
 
 #[test]

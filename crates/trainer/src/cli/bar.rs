@@ -120,14 +120,15 @@ fn row(summary: &EpochSummary, epochs: usize) -> String {
         line += &format!(" {:>8.2} %", accuracy * 100.0);
     }
     for (name, value) in shown(summary) {
-        line += &format!(" {value:>width$.4}", width = width(name));
+        let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        line += &format!(" {value:>width$}", width = width(name));
     }
     line += &format!(" {:>9.2e} {:>7.1}s", summary.lr, summary.seconds);
     if summary.best { line + "  best" } else { line }
 }
 
 /// The validation metrics that fit a line; all of them are in results.csv.
-fn shown(summary: &EpochSummary) -> impl Iterator<Item = (&str, f64)> {
+fn shown(summary: &EpochSummary) -> impl Iterator<Item = (&str, Option<f64>)> {
     const SHOWN: [&str; 6] = ["loss", "accuracy", "map", "exact_match", "r2", "mae"];
     summary.val.iter().filter(|(name, _)| SHOWN.contains(&name.as_str())).map(|(name, value)| (name.as_str(), *value))
 }

@@ -26,12 +26,16 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
         .map_err(|error| Failure::with(code::MODEL, error))?;
     let target = arguments.target.as_deref().map(|text| task.goal(text)).transpose()?;
 
-    let options = data_options(arguments)?;
+    let mut options = data_options(arguments)?;
+    // The same data is then cut as it was for training, and none of the training samples is measured as a test.
+    options.seed = options.seed.or_else(|| file.provenance.pointer("/options/seed")?.as_u64());
     let mut open = settle::open_options(&options)?;
     open.like = Some(Like { input: file.model.input().clone(), outputs: task.outputs_kind() });
     let dataset = data::open(&settle::locate(&options)?, &open)?;
     let (part, indices) = part(arguments.on.as_deref(), &dataset)?;
 
+    // A part that was cut for measuring is a decision that its reader should know.
+    dataset.found.notes.iter().for_each(|note| stream::tell(format!("note     {note}")));
     let dataset = Arc::new(dataset);
     let loader = Loader::new(dataset.clone(), indices, arguments.batch).workers(arguments.workers);
     let metrics = match &arguments.save_predictions {
@@ -127,26 +131,24 @@ fn save_predictions(
     dataset: &Dataset,
     device: &Device,
 ) -> Result<Metrics> {
-    let failed = |source| trainer::Error::Io { doing: "write", path: path.to_owned(), source };
-    // A pipe or a device, as /dev/stdout, is written to, not replaced.
-    let special = path.metadata().is_ok_and(|there| !there.is_file());
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(if special { "" } else { ".partial" });
-    let save = || {
-        let mut writer = csv::Writer::from_path(&aside).map_err(|error| failed(source(error)))?;
-        let metrics = write_predictions(&mut writer, model, task, loader, dataset, device, &failed)?;
+    let failed = |source: std::io::Error| trainer::Error::Io { doing: "write", path: path.to_owned(), source };
+    data::replace(path, |file| -> Result<Metrics> {
+        let mut writer = csv::Writer::from_writer(file);
+        let mut write = |fields: Vec<String>| writer.write_record(fields).map_err(|error| failed(source(error)));
+        write(task.header())?;
+        let width = task.outputs();
+        let metrics = trainer::evaluate_each(model, task, loader, device, &mut |batch| {
+            for (row, &index) in batch.indices.iter().enumerate() {
+                let outputs = &batch.outputs[row * width..][..width];
+                write(task.row(&dataset.sources.name(index as usize), outputs, Some(batch.targets), row))?;
+            }
+            Ok(())
+        })?;
         writer.flush().map_err(failed)?;
-        drop(writer);
-        if !special {
-            std::fs::rename(&aside, path).map_err(failed)?;
-        }
         Ok(metrics)
-    };
-    save().inspect_err(|_| {
-        if !special {
-            let _ = std::fs::remove_file(&aside);
-        }
     })
+    // What the system says of the file itself has no place yet.
+    .map_err(|error| error.downcast::<std::io::Error>().map_or_else(|other| other, |source| failed(source).into()))
 }
 
 /// What the system said; the conversion that the csv crate has forgets whether the disk is full.
@@ -155,26 +157,4 @@ fn source(error: csv::Error) -> std::io::Error {
         csv::ErrorKind::Io(source) => source,
         other => std::io::Error::other(format!("{other:?}")),
     }
-}
-
-fn write_predictions(
-    writer: &mut csv::Writer<std::fs::File>,
-    model: &Model,
-    task: &Task,
-    loader: &Loader,
-    dataset: &Dataset,
-    device: &Device,
-    failed: &dyn Fn(std::io::Error) -> trainer::Error,
-) -> Result<Metrics> {
-    let failed = |error: csv::Error| failed(source(error));
-    writer.write_record(task.header()).map_err(failed)?;
-    let width = task.outputs();
-    Ok(trainer::evaluate_each(model, task, loader, device, &mut |batch| {
-        for (row, &index) in batch.indices.iter().enumerate() {
-            let outputs = &batch.outputs[row * width..][..width];
-            let fields = task.row(&dataset.sources.name(index as usize), outputs, Some(batch.targets), row);
-            writer.write_record(fields).map_err(failed)?;
-        }
-        Ok(())
-    })?)
 }

@@ -48,27 +48,26 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.code;
         }
-        if let Some(error) = cause.downcast_ref::<data::Error>() {
-            return trainer::data_exit_code(error);
-        }
         if let Some(error) = cause.downcast_ref::<trainer::Error>() {
             return error.exit_code();
         }
+        if let Some(error) = cause.downcast_ref::<data::Error>() {
+            return error.exit_code();
+        }
         if let Some(error) = cause.downcast_ref::<models::Error>() {
-            return trainer::model_exit_code(error);
+            return error.exit_code();
         }
         if let Some(error) = cause.downcast_ref::<tasks::Error>() {
-            return trainer::task_exit_code(error);
+            return error.exit_code();
         }
         if let Some(error) = cause.downcast_ref::<crate::fetch::Error>() {
             return error.exit_code();
         }
-        if cause.downcast_ref::<device::Error>().is_some() {
-            return code::USAGE;
+        if let Some(error) = cause.downcast_ref::<device::Error>() {
+            return if error.is_usage() { code::USAGE } else { code::INTERNAL };
         }
         if let Some(error) = cause.downcast_ref::<std::io::Error>() {
-            let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::OutOfMemory);
-            return if full { code::RESOURCES } else { code::INTERNAL };
+            return if data::is_exhausted(error) { code::RESOURCES } else { code::INTERNAL };
         }
     }
     code::INTERNAL

@@ -129,7 +129,7 @@ pub(crate) struct Eval {
     /// A split.csv to follow
     #[arg(long)]
     pub(crate) split: Option<PathBuf>,
-    /// Seed of the split, where none is given
+    /// Seed of the split, where none is given [default: the one that the model was trained with]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// Write a row for each sample: source, truth, prediction, probabilities

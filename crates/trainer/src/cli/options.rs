@@ -31,7 +31,7 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_strip: Option<String>,
     /// Whether a table's first row names its columns [default: by what it looks like]
-    #[arg(long, env = "STRIATE_HEADER", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Data")]
+    #[arg(long, env = "STRIATE_HEADER", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
     /// Columns of a table whose numbers are codes of categories
@@ -154,7 +154,7 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
     /// Nesterov's momentum for sgd
-    #[arg(long, env = "STRIATE_NESTEROV", num_args = 0..=1, default_missing_value = "true", help_heading = "Training")]
+    #[arg(long, env = "STRIATE_NESTEROV", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
     /// Weight decay; norms and biases are spared [default: by the optimizer]
@@ -260,7 +260,7 @@ impl Options {
         let known = Self::keys();
         for key in table.keys() {
             if !known.contains(&key.as_str()) {
-                let near = nearest(key, known.iter().copied());
+                let near = data::near(key, known.iter().copied());
                 let hint = near.map_or_else(
                     || format!("known are {}", known.join(", ")),
                     |near| format!("did you mean `{near}`?"),
@@ -290,7 +290,7 @@ impl Options {
             Self::keys().into_iter().chain(["recipe"]).map(|key| format!("STRIATE_{}", key.to_uppercase())).collect();
         let unknown = names.into_iter().find(|name| name.starts_with("STRIATE_") && !known.contains(name));
         let Some(name) = unknown else { return Ok(()) };
-        let near = nearest(&name.trim_start_matches("STRIATE_").to_lowercase(), Self::keys())
+        let near = data::near(&name.trim_start_matches("STRIATE_").to_lowercase(), Self::keys())
             .map(|near| format!("; did you mean `STRIATE_{}`?", near.to_uppercase()))
             .unwrap_or_default();
         Err(Failure::usage(anyhow::anyhow!("environment variable `{name}` is no option{near}")))
@@ -303,12 +303,17 @@ impl Options {
             (below.model, below.hidden, below.filters, below.kernel) = (None, None, None, None);
             (below.dropout, below.norm, below.activation, below.init) = (None, None, None, None);
         }
-        let mut table = toml::Table::try_from(below)?;
-        table.extend(toml::Table::try_from(self)?);
-        Ok(table.try_into()?)
+        // TOML, in which runs keep their options, has no whole numbers beyond i64.
+        let table = |options| {
+            let too_large = || anyhow::anyhow!("expected whole numbers of at most {}", i64::MAX);
+            toml::Table::try_from(options).map_err(|_| Failure::usage(too_large()))
+        };
+        let mut both = table(below)?;
+        both.extend(table(self)?);
+        Ok(both.try_into()?)
     }
 
-    /// Whether nothing says what to train on, nor how: then the first run's recipe does.
+    /// Whether nothing says what to train on: then the first run's recipe does.
     pub(crate) fn names_no_data(&self) -> bool {
         self.data.is_none() && self.data_flag.is_none()
     }
@@ -323,16 +328,6 @@ impl Options {
 fn not_toml(text: &str, place: &str, error: &toml::de::Error) -> anyhow::Error {
     let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
     anyhow::anyhow!("recipe `{place}` line {line}: not TOML: {}", error.message())
-}
-
-/// The name among `known` that `name` was probably meant to be.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), candidate), candidate))
-        .filter(|(score, _)| *score > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -12,8 +12,6 @@ use super::{Resume, settle, stream};
 pub(crate) fn run(arguments: Resume) -> Result<u8> {
     let run = RunFolder::open(&arguments.run)?;
     let mut options = Options::from_recipe(&run.args())?;
-    options.split = Some(run.split());
-    options.limit = None;
     let mut changed = Vec::new();
     if let Some(epochs) = arguments.epochs.filter(|epochs| options.epochs != Some(*epochs)) {
         changed.push(format!("--epochs {epochs} instead of {}", options.epochs.unwrap_or_default()));
@@ -24,6 +22,8 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
         options.device = Some(device);
     }
     options.workers = arguments.workers.or(options.workers);
+    let recorded = options.to_toml()?;
+    options.split = Some(run.split());
     let (checkpoint, warnings) = Checkpoint::load_newest(&run.checkpoints())?;
     for line in warnings {
         stream::tell(format_args!("warning: {line}"));
@@ -33,5 +33,7 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     }
     let dataset = settle::open(&options)?;
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    // What is given anew holds for the next sitting too.
+    RunFolder::write(&run.args(), recorded.as_bytes())?;
     sitting.train(&run, Some(checkpoint))
 }

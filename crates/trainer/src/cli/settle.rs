@@ -12,7 +12,7 @@ use tasks::{ClassWeights, LossOptions};
 use trainer::{OptimizerConfig, ScheduleConfig, TrainConfig};
 
 use super::failure::{Failure, code};
-use super::options::{Architecture, Options, nearest};
+use super::options::{Architecture, Options};
 
 /// Opens the data that `options` name.
 pub(crate) fn open(options: &Options) -> Result<Dataset> {
@@ -91,6 +91,11 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
             *data = path.to_string_lossy().into_owned();
         }
     }
+    for file in [&mut options.test, &mut options.split].into_iter().flatten() {
+        if let Ok(path) = std::fs::canonicalize(&*file) {
+            *file = path;
+        }
+    }
     options.epochs.get_or_insert(20);
     options.batch.get_or_insert(64);
     options.accumulate.get_or_insert(1);
@@ -132,7 +137,7 @@ pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig
 
 /// A preset by name.
 pub(crate) fn preset(name: &str) -> Result<ModelConfig> {
-    ModelConfig::preset(name).ok_or_else(|| unknown("--model", name, ModelConfig::PRESETS))
+    ModelConfig::named(name).map_err(|error| Failure::usage(anyhow!("--model: {error}")))
 }
 
 fn loss(options: &Options) -> Result<LossOptions> {
@@ -190,7 +195,8 @@ fn schedule(options: &Options) -> Result<ScheduleConfig> {
 }
 
 fn unknown(flag: &str, name: &str, known: &[&str]) -> anyhow::Error {
-    let hint = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    let hint =
+        data::near(name, known.iter().copied()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     Failure::usage(anyhow!("{flag}: unknown name `{name}`; {hint}known are {}", known.join(", ")))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use data::Dataset;
 use serde_json::json;
-use tasks::Task;
+use tasks::{Goal, Task};
 use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder};
 
 use super::bar::Bar;
@@ -58,6 +58,11 @@ fn name(options: &Options) -> String {
     };
     let stem: String = stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     format!("{}-{architecture}", stem.trim_matches(['.', '-']))
+}
+
+/// Whether the run ended by its target, or has a best model that reaches it (a run that is resumed after it had ended).
+fn target_reached(target: &Goal, report: &Report) -> bool {
+    report.ended == Ended::Target || report.val.as_ref().is_some_and(|val| target.reached(val))
 }
 
 /// One sitting of a run: from settled options to the last line that is printed.
@@ -122,7 +127,7 @@ impl Sitting {
             Format::Text => stream::print(self.outcome(run, &report))?,
         }
         match &self.config.target {
-            Some(target) if report.ended != Ended::Target => Err(Failure::with(
+            Some(target) if !target_reached(target, &report) => Err(Failure::with(
                 code::TARGET_MISSED,
                 anyhow!("the target {target} was not reached in {} epochs", report.epochs),
             )),
