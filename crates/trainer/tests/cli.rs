@@ -63,7 +63,7 @@ fn a_run_leaves_the_files_that_it_promises() {
     let scratch = tempfile::tempdir().unwrap();
     let output = succeeds(trainer(scratch.path(), &QUICK));
     let text = stdout(&output);
-    assert!(text.contains("test (held out)") && text.contains("try next"), "{text}");
+    assert!(text.contains("test     held out") && text.contains("try next"), "{text}");
     let run = scratch.path().join("runs/digits-mlp");
     for file in [
         "args.toml",

@@ -111,17 +111,18 @@ fn split(split: &Split) -> String {
     format!("{train} to train, {val} to validate, {test} to test")
 }
 
-/// One line of what was reached: the metrics that people ask for first. All of them are in `metrics.json`.
+/// One line of what was reached: the metrics that people ask for first, the accuracy with its 95 % interval. All of them are in
+/// `metrics.json`.
 pub(crate) fn summary(metrics: &Metrics) -> String {
     let report = metrics.report();
     let mut parts = Vec::new();
     if let Some(accuracy) = metrics.get("accuracy") {
         let interval = report
             .accuracy_interval
-            .map(|[low, high]| format!(" (95 % interval {:.1} to {:.1})", low * 100.0, high * 100.0));
+            .map(|[low, high]| format!(" ({:.1} to {:.1})", low * 100.0, high * 100.0));
         parts.push(format!("accuracy {:.2} %{}", accuracy * 100.0, interval.unwrap_or_default()));
     }
-    for name in ["map", "exact_match", "r2", "rmse", "mae", "macro_f1", "auroc", "loss"] {
+    for name in ["map", "exact_match", "r2", "rmse", "mae", "macro_f1", "loss"] {
         parts.extend(metrics.get(name).map(|value| format!("{name} {}", significant(value))));
     }
     parts.join(", ")

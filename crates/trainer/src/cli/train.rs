@@ -166,18 +166,18 @@ impl Sitting {
         let (best, epochs, seconds) = (report.best_epoch, report.epochs, report.seconds);
         let monitor = self.task.monitor().0;
         let mut lines = vec![match &report.val {
-            Some(_) => format!("best epoch {best} of {epochs}, chosen by {monitor} on validation, {seconds:.1} s"),
-            None => format!("epoch {best} of {epochs}, {seconds:.1} s"),
+            Some(_) => format!("best     epoch {best} of {epochs} by {monitor} on validation, {seconds:.1} s"),
+            None => format!("best     epoch {best} of {epochs}, {seconds:.1} s"),
         }];
-        lines.extend(report.val.as_ref().map(|val| format!("validation (chosen on)  {}", report::summary(val))));
+        lines.extend(report.val.as_ref().map(|val| format!("chosen   on validation: {}", report::summary(val))));
         lines.push(match (&report.test, &report.val) {
-            (Some(test), _) => format!("test (held out)         {}", report::summary(test)),
+            (Some(test), _) => format!("test     held out: {}", report::summary(test)),
             (None, Some(_)) => {
                 "no test split: the numbers above are of the samples that the best epoch was chosen on".to_owned()
             }
             (None, None) => "no test split and no validation: nothing says how good the model is".to_owned(),
         });
-        lines.push(format!("saved                   {}", run.best().display()));
+        lines.push(format!("saved    {}", run.best().display()));
         let arguments = match self.options.data.as_deref() {
             // The newest run is looked for in `runs` unless another folder is named.
             Some("digits") => match self.options.runs.as_deref() {
@@ -187,7 +187,7 @@ impl Sitting {
             },
             _ => format!("predict {} YOUR_FILES", report::quoted(run.path())),
         };
-        lines.push(format!("try next                {}", report::infer_command(&arguments)));
+        lines.push(format!("try next {}", report::infer_command(&arguments)));
         lines.join("\n")
     }
 }
