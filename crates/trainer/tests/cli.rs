@@ -315,3 +315,19 @@ fn query_commands_have_a_form_for_programs() {
         assert_eq!(value["v"], 1, "{arguments:?}");
     }
 }
+
+#[test]
+fn a_recipe_sets_every_constant_of_optimizer_and_schedule() {
+    let scratch = tempfile::tempdir().unwrap();
+    let recipe = scratch.path().join("r.toml");
+    let run = |text: &str| {
+        fs::write(&recipe, text).unwrap();
+        trainer(scratch.path(), &[&QUICK[..], &["--recipe", recipe.to_str().unwrap()]].concat())
+    };
+    let optimizer = "[optimizer]\nname = \"adam\"\nbeta2 = 0.95\n";
+    succeeds(run(&format!("{optimizer}[schedule]\nname = \"one_cycle\"\npct_start = 0.1\n")));
+    let saved: toml::Table = fs::read_to_string(newest(scratch.path()).join("args.toml")).unwrap().parse().unwrap();
+    assert_eq!(saved["optimizer"]["beta2"].as_float(), Some(0.95));
+    fails(run("[optimizer]\nname = \"adam\"\nbeta3 = 0.95\n"), 2, "beta3");
+    fails(run("[schedule]\nname = \"cosine\"\npct_start = 0.1\n"), 2, "schedule");
+}

@@ -84,9 +84,9 @@ pub(crate) struct Options {
     pub augment: Option<String>,
 
     /// A preset: mlp, cnn, lenet5, resnet20 or resnet18; a recipe may hold a whole architecture here [default: cnn, mlp for tables]
-    #[arg(long, env = "STRIATE_MODEL", value_name = "NAME", value_parser = Architecture::preset, help_heading = "Model")]
+    #[arg(long, env = "STRIATE_MODEL", value_name = "NAME", value_parser = Choice::name, help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<Architecture>,
+    pub model: Option<Choice>,
     /// Units of the hidden fully connected layers
     #[arg(long, env = "STRIATE_HIDDEN", value_delimiter = ',', value_name = "N,N", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,10 +141,10 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_ACCUMULATE", value_name = "N", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accumulate: Option<usize>,
-    /// sgd, adam, adamw, rmsprop or lion [default: adamw]
-    #[arg(long, alias = "opt", env = "STRIATE_OPTIMIZER", value_name = "NAME", help_heading = "Training")]
+    /// sgd, adam, adamw, rmsprop or lion; a recipe may hold all of its constants here [default: adamw]
+    #[arg(long, alias = "opt", env = "STRIATE_OPTIMIZER", value_name = "NAME", value_parser = Choice::name, help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub optimizer: Option<String>,
+    pub optimizer: Option<Choice>,
     /// Peak learning rate [default: by the optimizer]
     #[arg(long, alias = "learning-rate", env = "STRIATE_LR", value_name = "RATE", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,10 +161,10 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_WEIGHT_DECAY", value_name = "W", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// constant, step, linear, cosine, one_cycle, polynomial or plateau [default: cosine]
-    #[arg(long, alias = "sched", env = "STRIATE_SCHEDULE", value_name = "NAME", help_heading = "Training")]
+    /// constant, step, linear, cosine, one_cycle, polynomial or plateau; a recipe may hold all of its numbers here [default: cosine]
+    #[arg(long, alias = "sched", env = "STRIATE_SCHEDULE", value_name = "NAME", value_parser = Choice::name, help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<String>,
+    pub schedule: Option<Choice>,
     /// Epochs (may be a fraction) in which the learning rate rises from zero [default: 0]
     #[arg(long, alias = "warmup-epochs", env = "STRIATE_WARMUP", value_name = "EPOCHS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -229,19 +229,19 @@ pub(crate) struct Options {
     pub name: Option<String>,
 }
 
-/// A preset's name, or in a recipe a whole `[model]` table.
+/// What has a name, and in a recipe may be a whole table instead: `[model]`, `[optimizer]`, `[schedule]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Architecture {
-    /// A preset.
-    Preset(String),
-    /// The architecture itself.
+pub(crate) enum Choice {
+    /// A preset of that name.
+    Name(String),
+    /// All of it.
     Table(toml::Table),
 }
 
-impl Architecture {
-    fn preset(name: &str) -> Result<Self, std::convert::Infallible> {
-        Ok(Self::Preset(name.to_owned()))
+impl Choice {
+    fn name(name: &str) -> Result<Self, std::convert::Infallible> {
+        Ok(Self::Name(name.to_owned()))
     }
 }
 
@@ -375,7 +375,7 @@ mod tests {
             label: Some(vec!["a".into(), "b".into()]),
             nesterov: Some(true),
             lr: Some(0.1),
-            model: Some(Architecture::Preset("mlp".into())),
+            model: Some(Choice::Name("mlp".into())),
             ..Options::default()
         };
         assert_eq!(Options::parse(&options.to_toml().unwrap(), "r").unwrap(), options);

@@ -117,9 +117,8 @@ pub(crate) fn summary(metrics: &Metrics) -> String {
     let report = metrics.report();
     let mut parts = Vec::new();
     if let Some(accuracy) = metrics.get("accuracy") {
-        let interval = report
-            .accuracy_interval
-            .map(|[low, high]| format!(" (95 %: {:.1} to {:.1})", low * 100.0, high * 100.0));
+        let interval =
+            report.accuracy_interval.map(|[low, high]| format!(" (95 %: {:.1} to {:.1})", low * 100.0, high * 100.0));
         parts.push(format!("accuracy {:.2} %{}", accuracy * 100.0, interval.unwrap_or_default()));
     }
     for name in ["map", "exact_match", "r2", "rmse", "mae", "macro_f1", "loss"] {

@@ -12,7 +12,7 @@ use tasks::{ClassWeights, LossOptions};
 use trainer::{OptimizerConfig, ScheduleConfig, TrainConfig};
 
 use super::failure::{Failure, code};
-use super::options::{Architecture, Options};
+use super::options::{Choice, Options};
 
 /// Opens the data that `options` name.
 pub(crate) fn open(options: &Options) -> Result<Dataset> {
@@ -64,8 +64,8 @@ pub(crate) fn open_options(options: &Options) -> Result<OpenOptions> {
 pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     let table = matches!(dataset.input, InputSpec::Table(_));
     let model = match options.model.take() {
-        Some(Architecture::Table(table)) => table.try_into().context("[model]").map_err(Failure::usage)?,
-        Some(Architecture::Preset(name)) => preset(&name)?,
+        Some(Choice::Table(table)) => table.try_into().context("[model]").map_err(Failure::usage)?,
+        Some(Choice::Name(name)) => preset(&name)?,
         None => preset(if table { "mlp" } else { "cnn" })?,
     };
     let model = model
@@ -79,9 +79,9 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
             init: parsed("--init", options.init.take())?,
         })
         .map_err(Failure::usage)?;
-    options.model = Some(Architecture::Table(toml::Table::try_from(&model)?));
+    options.model = Some(Choice::Table(toml::Table::try_from(&model)?));
 
-    options.optimizer.get_or_insert_with(|| "adamw".into());
+    options.optimizer.get_or_insert_with(|| Choice::Name("adamw".into()));
     let default_lr = optimizer(&options)?.default_lr();
     options.lr.get_or_insert(default_lr);
     options.data.get_or_insert_with(|| "digits".into());
@@ -99,8 +99,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     options.epochs.get_or_insert(20);
     options.batch.get_or_insert(64);
     options.accumulate.get_or_insert(1);
-    options.schedule.get_or_insert_with(|| "cosine".into());
-    options.warmup.get_or_insert(0.0);
+    options.schedule.get_or_insert_with(|| Choice::Name("cosine".into()));
     options.label_smoothing.get_or_insert(0.0);
     options.class_weights.get_or_insert_with(|| "none".into());
     options.augment.get_or_insert_with(|| "none".into());
@@ -113,7 +112,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
 
 /// The settings that filled-in options mean for `dataset`.
 pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig> {
-    let Some(Architecture::Table(table)) = &options.model else { bail!("the options are not filled in") };
+    let Some(Choice::Table(table)) = &options.model else { bail!("the options are not filled in") };
     let model: ModelConfig = table.clone().try_into().context("[model]").map_err(Failure::usage)?;
     let mut config = TrainConfig::new(model);
     config.loss = loss(options)?;
@@ -160,11 +159,17 @@ fn loss(options: &Options) -> Result<LossOptions> {
 
 /// The optimizer by its name, with those of its constants that have flags.
 fn optimizer(options: &Options) -> Result<OptimizerConfig> {
-    let name = options.optimizer.as_deref().unwrap_or("adamw");
-    let mut config =
-        OptimizerConfig::named(name).ok_or_else(|| unknown("--optimizer", name, OptimizerConfig::NAMES))?;
+    let mut config = match &options.optimizer {
+        Some(Choice::Table(table)) => whole("optimizer", table)?,
+        Some(Choice::Name(name)) => {
+            OptimizerConfig::named(name).ok_or_else(|| unknown("--optimizer", name, OptimizerConfig::NAMES))?
+        }
+        None => OptimizerConfig::default(),
+    };
+    let name = config.name();
     // PyTorch's SGD has no momentum of its own; everybody who trains networks by it gives it 0.9.
-    if let Some(momentum) = options.momentum.or((name == "sgd").then_some(0.9)) {
+    let usual = (name == "sgd" && !matches!(options.optimizer, Some(Choice::Table(_)))).then_some(0.9);
+    if let Some(momentum) = options.momentum.or(usual) {
         config = config.with_momentum(momentum);
     }
     if let Some(weight_decay) = options.weight_decay {
@@ -181,17 +186,26 @@ fn optimizer(options: &Options) -> Result<OptimizerConfig> {
 
 /// The schedule by its name, with those of its numbers that have flags; a number that it hasn't is an error.
 fn schedule(options: &Options) -> Result<ScheduleConfig> {
-    let name = options.schedule.as_deref().unwrap_or("cosine").replace('-', "_");
-    if ScheduleConfig::named(&name).is_none() {
-        return Err(unknown("--schedule", &name, ScheduleConfig::NAMES));
-    }
-    let mut table = toml::Table::new();
-    table.insert("name".into(), name.as_str().into());
+    let mut table = match &options.schedule {
+        Some(Choice::Table(table)) => table.clone(),
+        Some(Choice::Name(name)) if ScheduleConfig::named(name).is_none() => {
+            return Err(unknown("--schedule", name, ScheduleConfig::NAMES));
+        }
+        Some(Choice::Name(name)) => toml::Table::from_iter([("name".to_owned(), name.replace('-', "_").into())]),
+        None => toml::Table::from_iter([("name".to_owned(), "cosine".into())]),
+    };
     table.extend(options.warmup.map(|epochs| ("warmup_epochs".to_owned(), epochs.into())));
     table.extend(options.step_epochs.map(|epochs| ("every".to_owned(), i64::from(epochs).into())));
-    let factor = if name == "plateau" { "factor" } else { "gamma" };
+    let plateau = table.get("name").and_then(|name| name.as_str()) == Some("plateau");
+    let factor = if plateau { "factor" } else { "gamma" };
     table.extend(options.gamma.map(|gamma| (factor.to_owned(), gamma.into())));
-    table.try_into().map_err(|error: toml::de::Error| Failure::usage(anyhow!("--schedule {name}: {}", error.message())))
+    whole("schedule", &table)
+}
+
+/// What a table of a recipe holds.
+fn whole<T: DeserializeOwned>(key: &str, table: &toml::Table) -> Result<T> {
+    let read = table.clone().try_into();
+    read.map_err(|error: toml::de::Error| Failure::usage(anyhow!("{key}: {}", error.message())))
 }
 
 fn unknown(flag: &str, name: &str, known: &[&str]) -> anyhow::Error {

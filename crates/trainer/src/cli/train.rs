@@ -11,7 +11,7 @@ use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder};
 
 use super::bar::Bar;
 use super::failure::{Failure, code};
-use super::options::{Architecture, Options};
+use super::options::{Choice, Options};
 use super::signals::Signals;
 use super::{Format, Output, Train, report, settle, stream};
 
@@ -53,7 +53,7 @@ fn name(options: &Options) -> String {
     let data = options.data.as_deref().unwrap_or("digits");
     let stem = Path::new(data).file_stem().unwrap_or_default().to_string_lossy();
     let architecture = match &options.model {
-        Some(Architecture::Table(table)) => table.get("arch").and_then(|arch| arch.as_str()).unwrap_or("model"),
+        Some(Choice::Table(table)) => table.get("arch").and_then(|arch| arch.as_str()).unwrap_or("model"),
         _ => "model",
     };
     let stem: String = stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
