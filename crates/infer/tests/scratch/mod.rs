@@ -13,6 +13,11 @@ use models::{ModelConfig, ModelFile};
 use serde_json::{Value, json};
 use tasks::{LossOptions, Task};
 
+/// The CPU backend that this build has.
+pub(crate) fn device() -> Device {
+    device::select("cpu").unwrap().device
+}
+
 pub(crate) struct Scratch {
     folder: tempfile::TempDir,
 }
@@ -64,7 +69,7 @@ impl Scratch {
         let task = Task::for_targets(targets, &train, &LossOptions::default()).unwrap();
         let config = ModelConfig::preset("mlp").unwrap();
         let file = ModelFile {
-            model: config.init(&input, task.outputs(), 7, &Device::flex()).unwrap(),
+            model: config.init(&input, task.outputs(), 7, &device()).unwrap(),
             task: serde_json::to_value(&task).unwrap(),
             provenance: json!({"options": {"seed": 0}}),
             metrics: json!({}),
