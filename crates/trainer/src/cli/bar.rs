@@ -37,12 +37,8 @@ impl Bar {
             return;
         }
         match event {
-            Event::Started { parameters, epochs, done, batches, samples: [train, val, test] } => {
-                self.say(&format!(
-                    "{} parameters; {train} {} to train on, {val} to validate, {test} to test",
-                    grouped(*parameters),
-                    self.unit
-                ));
+            Event::Started { parameters, epochs, done, batches, .. } => {
+                self.say(&format!("model    {} parameters", grouped(*parameters)));
                 (self.epochs, self.batches, self.began, self.said) =
                     (*epochs, *batches, Instant::now(), Instant::now());
                 if std::io::stderr().is_terminal() {
