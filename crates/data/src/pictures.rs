@@ -40,7 +40,10 @@ pub(crate) fn read(
     let fitted = options.like.is_none();
     if !pixels::fits(paths.len(), &spec, options) {
         let memory = options.memory.unwrap_or(MEMORY) >> 20;
-        notes.push(format!("images are decoded while training: together they need more than {memory} MiB"));
+        notes.push(format!(
+            "images are decoded while training: together they need more than {memory} MiB; at most two batches for each \
+             of --workers are in memory, and one more"
+        ));
         if fitted {
             (spec.mean, spec.std) = estimate(&paths, &split.train, &spec)?;
             let measured = split.train.len().min(MEASURED);
