@@ -1,0 +1,1 @@
+//! Fused operations that Burn lacks on the CPU.
