@@ -8,12 +8,13 @@ use anyhow::Result;
 use crate::workspace;
 
 /// The commands of every day, as `cargo tree` sees them; the first is what the others must agree with.
-const COMMANDS: [(&str, &[&str]); 6] = [
+const COMMANDS: [(&str, &[&str]); 7] = [
     ("cargo test --workspace", &["--workspace", "-e", "normal,build,dev"]),
     ("cargo run -p trainer", &["-p", "trainer", "-e", "normal,build"]),
     ("cargo test -p trainer", &["-p", "trainer", "-e", "normal,build,dev"]),
     ("cargo run -p infer", &["-p", "infer", "-e", "normal,build"]),
     ("cargo test -p infer", &["-p", "infer", "-e", "normal,build,dev"]),
+    ("cargo test -p kernels", &["-p", "kernels", "-e", "normal,build,dev"]),
     ("cargo test -p models", &["-p", "models", "-e", "normal,build,dev"]),
 ];
 

@@ -1,0 +1,96 @@
+//! Flex's tensors as slices, and back. Maps lie channels-last in memory: their shape stays `[batch, channels, height, width]`, and only
+//! the strides say that the channels of a pixel are neighbours, as PyTorch's `channels_last` does. Kernels take any strides and leave
+//! maps channels-last; Burn's own operations follow strides anyway.
+
+use std::borrow::Cow;
+
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{DispatchTensorKind, Flex};
+use burn::tensor::{Bytes, DType, Shape, Tensor};
+
+use crate::parallel;
+
+/// Whether the CPU kernels can take this tensor: f32 on Flex, with gradients or without.
+pub(crate) fn is_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
+    if tensor.dtype() != DType::F32 {
+        return false;
+    }
+    match tensor.clone().into_dispatch().kind {
+        DispatchTensorKind::Flex(_) => true,
+        DispatchTensorKind::Autodiff(inner) => matches!(*inner, DispatchTensorKind::Flex(_)),
+        #[allow(unreachable_patterns, reason = "there are others where more backends are built")]
+        _ => false,
+    }
+}
+
+/// The values in the order of the shape; copied only where strides make it necessary.
+pub(crate) fn values(tensor: &FloatTensor<Flex>) -> Cow<'_, [f32]> {
+    match tensor.as_slice::<f32>() {
+        Some(values) => Cow::Borrowed(values),
+        None => Cow::Owned(tensor.to_contiguous().storage::<f32>().to_vec()),
+    }
+}
+
+/// The tensor's size along each dimension.
+pub(crate) fn dims<const D: usize>(tensor: &FloatTensor<Flex>) -> [usize; D] {
+    std::array::from_fn(|dim| tensor.layout().shape()[dim])
+}
+
+/// A tensor of values in the order of the shape.
+pub(crate) fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> FloatTensor<Flex> {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(dims)), DType::F32)
+}
+
+/// A tensor `[batch, channels, height, width]` of values that lie channels-last.
+pub(crate) fn map(values: Vec<f32>, dims: [usize; 4]) -> FloatTensor<Flex> {
+    let [_, channels, height, width] = dims;
+    if channels == 1 || height * width == 1 {
+        return tensor(values, dims);
+    }
+    let strides = [height * width * channels, 1, width * channels, channels].map(|stride| stride as isize);
+    FlexTensor::new(Bytes::from_elems(values), Layout::new(Shape::from(dims), strides.to_vec(), 0), DType::F32)
+}
+
+/// A tensor `[batch, channels, height, width]` as a slice in channels-last order; copied only where it lies otherwise.
+pub(crate) fn channels_last(tensor: &FloatTensor<Flex>) -> Cow<'_, [f32]> {
+    let [batch, channels, height, width] = dims(tensor);
+    let layout = tensor.layout();
+    let pixels = height * width;
+    if channels == 1 || pixels == 1 {
+        return values(tensor);
+    }
+    // The stride along a dimension of one means nothing.
+    let expected = [pixels * channels, 1, width * channels, channels];
+    let lies = std::iter::zip(layout.strides(), expected).zip([batch, channels, height, width]);
+    if lies.into_iter().all(|((&stride, expected), size)| size == 1 || stride == expected as isize) {
+        let start = layout.start_offset();
+        return Cow::Borrowed(&tensor.storage::<f32>()[start..start + batch * pixels * channels]);
+    }
+    let from = values(tensor);
+    let mut to = vec![0.0; from.len()];
+    let parts = parallel::parts(batch, 8 * pixels * channels);
+    let states = parallel::cut(&parts, &mut to, pixels * channels);
+    parallel::each(&parts, states, |part, to| {
+        let images = from[part.start * pixels * channels..].chunks_exact(pixels * channels);
+        for (from, to) in images.zip(to.chunks_exact_mut(pixels * channels)) {
+            transpose(from, channels, to);
+        }
+    });
+    Cow::Owned(to)
+}
+
+/// From `rows` rows to as many columns, in blocks that stay in the cache.
+fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
+    const BLOCK: usize = 16;
+    let columns = from.len() / rows;
+    for first_row in (0..rows).step_by(BLOCK) {
+        for first in (0..columns).step_by(BLOCK) {
+            for column in first..(first + BLOCK).min(columns) {
+                for row in first_row..(first_row + BLOCK).min(rows) {
+                    to[column * rows + row] = from[row * columns + column];
+                }
+            }
+        }
+    }
+}
