@@ -1,5 +1,6 @@
 //! Fused operations that Burn lacks on the CPU.
 #![allow(unsafe_code, dead_code)]
+mod conv;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]
@@ -8,3 +9,5 @@ mod parallel;
 mod product;
 #[cfg(feature = "flex")]
 mod scratch;
+
+pub use conv::{After, MaxPool, composed, conv2d};

@@ -16,8 +16,10 @@ pub(crate) struct Product {
     columns: usize,
     /// From a panel of B to the next.
     panel: usize,
-    /// What slices must hold: the greatest place that is read or written, and one.
-    reach: [usize; 3],
+    /// Whether the columns of A lie side by side as those of B do, and only equal columns meet: `A[rows[i].a + steps[k].a + j]`.
+    lanes: bool,
+    /// How far the steps reach in A and in B, and one.
+    reach: [usize; 2],
 }
 
 /// Where a row begins, in A and in C.
@@ -64,21 +66,14 @@ pub(crate) fn arch() -> Arch {
 }
 
 impl Product {
-    /// `columns` of B whose panels are `panel` apart and hold `held` columns each but for the last.
+    /// `columns` of B whose panels are `panel` apart; of the last one, `last` columns can be read.
     fn new(rows: Vec<Row>, steps: Vec<Step>, columns: usize, panel: usize, last: usize) -> Self {
-        let most = |places: &mut dyn Iterator<Item = usize>| places.max().unwrap_or(0);
-        let (row_a, row_c) = (most(&mut rows.iter().map(|row| row.a)), most(&mut rows.iter().map(|row| row.c)));
-        let step_a = most(&mut steps.iter().map(|step| step.a as usize));
-        let step_b = most(&mut steps.iter().map(|step| step.b as usize));
-        let panels = columns.div_ceil(panel_width());
-        let empty = rows.is_empty() || columns == 0;
-        let read = !empty && !steps.is_empty();
-        let reach = [
-            if read { row_a + step_a + 1 } else { 0 },
-            if read { (panels - 1) * panel + step_b + last } else { 0 },
-            if empty { 0 } else { row_c + columns },
-        ];
-        Self { rows, steps, columns, panel, reach }
+        // What `run` compares with the slices relies on it.
+        assert!(rows.is_sorted_by_key(|row| row.a) && rows.is_sorted_by_key(|row| row.c), "rows in their order");
+        let most = |place: fn(&Step) -> u32| steps.iter().map(place).max().map_or(0, |most| most as usize + 1);
+        let panels = columns.div_ceil(panel_width()).max(1);
+        let reach = [most(|step| step.a), most(|step| step.b) + (panels - 1) * panel + last.max(1) - 1];
+        Self { rows, steps, columns, panel, lanes: false, reach }
     }
 
     /// Over weights that [`Packed`] holds: the k-th step meets their k-th row.
@@ -96,6 +91,11 @@ impl Product {
         Self::new(rows, steps, columns, width, last)
     }
 
+    /// Over channels: each column of A, side by side as those of B are, meets the same column of B only.
+    pub(crate) fn lanes(rows: Vec<Row>, steps: Vec<Step>, columns: usize) -> Self {
+        Self { lanes: true, ..Self::rows(rows, steps, columns) }
+    }
+
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
@@ -103,13 +103,18 @@ impl Product {
 
     /// Computes `rows` of C; `relu` cuts what is below zero.
     pub(crate) fn run(&self, rows: Range<usize>, a: &[f32], b: &[f32], c: &mut [f32], start: Start<'_>, relu: bool) {
-        assert!(a.len() >= self.reach[0], "A holds {} values of {}", a.len(), self.reach[0]);
-        assert!(b.len() >= self.reach[1], "B holds {} values of {}", b.len(), self.reach[1]);
-        assert!(c.len() >= self.reach[2], "C holds {} values of {}", c.len(), self.reach[2]);
+        let rows = &self.rows[rows];
+        let Some(last) = rows.last().filter(|_| self.columns > 0) else { return };
+        if !self.steps.is_empty() {
+            let reach = last.a + self.reach[0] + if self.lanes { self.columns - 1 } else { 0 };
+            assert!(a.len() >= reach, "A holds {} values of {reach}", a.len());
+            assert!(b.len() >= self.reach[1], "B holds {} values of {}", b.len(), self.reach[1]);
+        }
+        assert!(c.len() >= last.c + self.columns, "C holds {} values of {}", c.len(), last.c + self.columns);
         if let Start::Bias(bias) = start {
             assert_eq!(bias.len(), self.columns, "a bias for each column");
         }
-        arch().dispatch(Run { product: self, rows: &self.rows[rows], a, b, c, start, relu });
+        arch().dispatch(Run { product: self, rows, a, b, c, start, relu });
     }
 }
 
@@ -139,10 +144,9 @@ impl WithSimd for Run<'_> {
                 let tile = Tile {
                     rows,
                     steps: &product.steps,
-                    a: self.a.as_ptr(),
-                    // SAFETY: `run` has compared the lengths with the greatest places; panels and columns lie below them.
-                    b: unsafe { self.b.as_ptr().add(panel * product.panel) },
-                    c: unsafe { self.c.as_mut_ptr().add(first) },
+                    a: self.a.as_ptr().wrapping_add(if product.lanes { first } else { 0 }),
+                    b: self.b.as_ptr().wrapping_add(panel * product.panel),
+                    c: self.c.as_mut_ptr().wrapping_add(first),
                     bias: match self.start {
                         Start::Bias(bias) => bias[first..].as_ptr(),
                         _ => std::ptr::null(),
@@ -151,7 +155,7 @@ impl WithSimd for Run<'_> {
                     relu: self.relu,
                     columns,
                 };
-                tile.choose(simd);
+                if product.lanes { tile.choose::<S, true>(simd) } else { tile.choose::<S, false>(simd) }
             }
         }
     }
@@ -172,26 +176,26 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     #[inline(always)]
-    fn choose<S: Simd>(self, simd: S) {
+    fn choose<S: Simd, const LANES: bool>(self, simd: S) {
         match self.columns {
-            columns if columns == 2 * S::F32_LANES => self.choose_rows::<S, 2, false>(simd),
-            columns if columns > S::F32_LANES => self.choose_rows::<S, 2, true>(simd),
-            columns if columns == S::F32_LANES => self.choose_rows::<S, 1, false>(simd),
-            _ => self.choose_rows::<S, 1, true>(simd),
+            columns if columns == 2 * S::F32_LANES => self.choose_rows::<S, 2, false, LANES>(simd),
+            columns if columns > S::F32_LANES => self.choose_rows::<S, 2, true, LANES>(simd),
+            columns if columns == S::F32_LANES => self.choose_rows::<S, 1, false, LANES>(simd),
+            _ => self.choose_rows::<S, 1, true, LANES>(simd),
         }
     }
 
     #[inline(always)]
-    fn choose_rows<S: Simd, const N: usize, const TAIL: bool>(self, simd: S) {
+    fn choose_rows<S: Simd, const N: usize, const TAIL: bool, const LANES: bool>(self, simd: S) {
         match self.rows.len() {
             0 => {}
-            1 => simd.vectorize(Sized::<'_, 1, N, TAIL>(self)),
-            2 => simd.vectorize(Sized::<'_, 2, N, TAIL>(self)),
-            3 | 4 => simd.vectorize(Sized::<'_, 4, N, TAIL>(self)),
-            5 | 6 => simd.vectorize(Sized::<'_, 6, N, TAIL>(self)),
-            7 | 8 => simd.vectorize(Sized::<'_, 8, N, TAIL>(self)),
-            9 | 10 => simd.vectorize(Sized::<'_, 10, N, TAIL>(self)),
-            _ => simd.vectorize(Sized::<'_, 12, N, TAIL>(self)),
+            1 => simd.vectorize(Sized::<'_, 1, N, TAIL, LANES>(self)),
+            2 => simd.vectorize(Sized::<'_, 2, N, TAIL, LANES>(self)),
+            3 | 4 => simd.vectorize(Sized::<'_, 4, N, TAIL, LANES>(self)),
+            5 | 6 => simd.vectorize(Sized::<'_, 6, N, TAIL, LANES>(self)),
+            7 | 8 => simd.vectorize(Sized::<'_, 8, N, TAIL, LANES>(self)),
+            9 | 10 => simd.vectorize(Sized::<'_, 10, N, TAIL, LANES>(self)),
+            _ => simd.vectorize(Sized::<'_, 12, N, TAIL, LANES>(self)),
         }
     }
 }
@@ -210,10 +214,10 @@ macro_rules! each {
     };
 }
 
-/// A tile of which the compiler knows the size. TAIL: the last vector is not full.
-struct Sized<'a, const M: usize, const N: usize, const TAIL: bool>(Tile<'a>);
+/// A tile of which the compiler knows the size. TAIL: the last vector is not full. LANES: as in [`Product`].
+struct Sized<'a, const M: usize, const N: usize, const TAIL: bool, const LANES: bool>(Tile<'a>);
 
-impl<const M: usize, const N: usize, const TAIL: bool> WithSimd for Sized<'_, M, N, TAIL> {
+impl<const M: usize, const N: usize, const TAIL: bool, const LANES: bool> WithSimd for Sized<'_, M, N, TAIL, LANES> {
     type Output = ();
 
     #[inline(always)]
@@ -247,8 +251,11 @@ impl<const M: usize, const N: usize, const TAIL: bool> WithSimd for Sized<'_, M,
                 let from = tile.b.add(step.b as usize);
                 let b: [S::f32s; N] = std::array::from_fn(|j| load(from, j));
                 each!(i < M, {
-                    let a = simd.splat_f32s(*a[i].add(step.a as usize));
-                    sums[i] = std::array::from_fn(|j| simd.mul_add_e_f32s(a, b[j], sums[i][j]));
+                    let from = a[i].add(step.a as usize);
+                    sums[i] = std::array::from_fn(|j| {
+                        let a = if LANES { load(from, j) } else { simd.splat_f32s(*from) };
+                        simd.mul_add_e_f32s(a, b[j], sums[i][j])
+                    });
                 });
             }
             each!(i < M, {
@@ -296,6 +303,11 @@ impl Packed {
     /// The values, as [`Product::packed`] expects them.
     pub(crate) fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// The values alone.
+    pub(crate) fn into_values(self) -> Vec<f32> {
+        self.values
     }
 }
 

@@ -1,6 +1,7 @@
 //! The unit that a stage repeats: one convolution, or a residual block of two with a bridge over them (He 2016).
 
 use burn::{module::Module, tensor::Tensor};
+use kernels::After;
 
 use crate::{
     Activation, Normalisation, Pass,
@@ -9,12 +10,14 @@ use crate::{
 };
 
 /// A block for an input of known shape.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BlockPlan {
     pub(crate) conv1: ConvSpec,
     pub(crate) conv2: Option<ConvSpec>,
     pub(crate) project: Option<ConvSpec>,
     pub(crate) subsample: Option<Subsample>,
+    /// What follows a single convolution in the same pass.
+    pub(crate) after: After,
 }
 
 impl BlockPlan {
@@ -30,6 +33,7 @@ impl BlockPlan {
                 .as_ref()
                 .map(|spec| Project { conv: Conv2d::init(spec, builder), norm: norm(spec, builder) }),
             subsample: self.subsample,
+            after: self.after,
             activation,
         }
     }
@@ -46,6 +50,8 @@ pub(crate) struct Block {
     #[module(skip)]
     subsample: Option<Subsample>,
     #[module(skip)]
+    after: After,
+    #[module(skip)]
     activation: Activation,
 }
 
@@ -60,12 +66,12 @@ impl Block {
     /// `[batch, channels, height, width]` to the plan's output.
     pub(crate) fn forward(&self, x: Tensor<4>, pass: Pass) -> Tensor<4> {
         let Some(conv2) = &self.conv2 else {
-            return self.activation.forward(convolve(x, &self.conv1, &self.norm1, pass));
+            return self.activation.forward(convolve(x, &self.conv1, &self.norm1, self.after, pass));
         };
-        let y = self.activation.forward(convolve(x.clone(), &self.conv1, &self.norm1, pass));
-        let y = convolve(y, conv2, &self.norm2, pass);
+        let y = self.activation.forward(convolve(x.clone(), &self.conv1, &self.norm1, After::default(), pass));
+        let y = convolve(y, conv2, &self.norm2, After::default(), pass);
         let bridge = match (&self.shortcut, &self.subsample) {
-            (Some(project), _) => convolve(x, &project.conv, &project.norm, pass),
+            (Some(project), _) => convolve(x, &project.conv, &project.norm, After::default(), pass),
             (None, Some(subsample)) => subsample.forward(x),
             (None, None) => x,
         };
@@ -73,8 +79,8 @@ impl Block {
     }
 }
 
-fn convolve(x: Tensor<4>, conv: &Conv2d, norm: &Option<Norm>, pass: Pass) -> Tensor<4> {
-    let x = conv.forward(x);
+fn convolve(x: Tensor<4>, conv: &Conv2d, norm: &Option<Norm>, after: After, pass: Pass) -> Tensor<4> {
+    let x = conv.forward(x, after);
     match norm {
         Some(norm) => norm.forward(x, pass),
         None => x,

@@ -2,6 +2,7 @@
 //! known shape, and its module. The blocks themselves are in `block`.
 
 use burn::{module::Module, tensor::Tensor};
+use kernels::{After, MaxPool};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -161,7 +162,7 @@ impl StageConfig {
     ) -> Result<(BlockPlan, [usize; 3]), Error> {
         let (conv1, output) = self.plan_conv(place, input, stride)?;
         self.list(&format!("{name}.conv1"), &format!("{name}.norm1"), &conv1, output, summary)?;
-        let mut block = BlockPlan { conv1, conv2: None, project: None, subsample: None };
+        let mut block = BlockPlan { conv1, conv2: None, project: None, subsample: None, after: After::default() };
         if self.residual != Residual::None {
             let (conv2, _) = self.plan_conv(place, output, 1)?;
             self.list(&format!("{name}.conv2"), &format!("{name}.norm2"), &conv2, output, summary)?;
@@ -259,16 +260,31 @@ impl StageConfig {
 
 impl StagePlan {
     pub(crate) fn init(&self, builder: &mut Builder<'_>) -> Stage {
-        let last = self.blocks.len() - 1;
-        let early = |i| if self.late && i == last { Activation::None } else { self.activation };
-        let blocks =
-            self.blocks.iter().enumerate().map(|(i, block)| block.init(self.norm, early(i), builder)).collect();
-        Stage {
-            blocks,
-            dropout: Dropout::init(self.dropout, builder),
-            pool: self.pool,
-            late: if self.late { self.activation } else { Activation::None },
+        let (fused, last) = (self.fuses(), self.blocks.len() - 1);
+        let mut stage = Stage {
+            blocks: Vec::with_capacity(self.blocks.len()),
+            dropout: None,
+            pool: self.pool.filter(|_| !(fused && self.late)),
+            late: if self.late && !fused { self.activation } else { Activation::None },
+        };
+        for (i, block) in self.blocks.iter().enumerate() {
+            let pool = self.pool.filter(|_| self.late && i == last);
+            let pool = pool.map(|pool| MaxPool { size: pool.size, stride: pool.step() });
+            let (activation, after) = match fused {
+                true => (Activation::None, After { relu: true, pool }),
+                false if self.late && i == last => (Activation::None, After::default()),
+                false => (self.activation, After::default()),
+            };
+            stage.blocks.push(BlockPlan { after, ..block.clone() }.init(self.norm, activation, builder));
         }
+        stage.dropout = Dropout::init(self.dropout, builder);
+        stage
+    }
+
+    /// Whether the convolutions take their ReLU, and the last one the pooling, into the same pass.
+    fn fuses(&self) -> bool {
+        let single = self.blocks.iter().all(|block| block.conv2.is_none());
+        single && self.norm == Normalisation::None && self.activation == Activation::Relu
     }
 }
 

@@ -6,6 +6,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Tensor, ops::ConvOptions},
 };
+use kernels::After;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::operations;
@@ -155,8 +156,8 @@ impl Conv2d {
         }
     }
 
-    /// `[batch, inputs, height, width]` to `[batch, outputs, height', width']`.
-    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        operations::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.options.clone())
+    /// `[batch, inputs, height, width]` to `[batch, outputs, height', width']`, which `after` may pool.
+    pub(crate) fn forward(&self, x: Tensor<4>, after: After) -> Tensor<4> {
+        operations::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.options.clone(), after)
     }
 }

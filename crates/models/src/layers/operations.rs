@@ -5,15 +5,22 @@ use burn::tensor::{
     Tensor, module,
     ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions},
 };
+use kernels::After;
 
 /// `[batch, inputs]` times `[inputs, outputs]`.
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     module::linear(x, weight, bias)
 }
 
-/// Cross-correlation, as everybody calls convolution.
-pub(crate) fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions<2>) -> Tensor<4> {
-    module::conv2d(x, weight, bias, options)
+/// Cross-correlation, as everybody calls convolution, with what follows in the same pass.
+pub(crate) fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    after: After,
+) -> Tensor<4> {
+    kernels::conv2d(x, weight, bias, options, after)
 }
 
 /// Normalisation of each channel by given statistics.

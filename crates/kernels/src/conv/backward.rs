@@ -1,0 +1,224 @@
+//! The gradients of a convolution with what is fused behind it. Plain slices in channels-last order; no tensors.
+
+use std::ops::Range;
+
+use super::geometry::{Geometry, Margins};
+use super::window::{CUT, MaxPool};
+use super::{pad, weights};
+use crate::product::{Product, Start};
+use crate::{parallel, scratch};
+
+/// What stood behind the convolution, and what the forward pass left for its gradient.
+pub(crate) enum Behind<'a> {
+    /// Nothing.
+    Nothing,
+    /// ReLU, and what it gave.
+    Relu(&'a [f32]),
+    /// Maximum pooling, and perhaps ReLU: which value won each window, and height and width after pooling.
+    Pool(MaxPool, &'a [u8], [usize; 2]),
+}
+
+/// Which gradients are asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) x: bool,
+    pub(crate) weight: bool,
+    pub(crate) bias: bool,
+}
+
+/// The gradients of input (channels-last), weights and bias; empty where not wanted.
+pub(crate) struct Gradients {
+    pub(crate) x: Vec<f32>,
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+}
+
+/// Products of the weights' gradient that are summed in one go: their factors stay in the cache.
+const BAND: usize = 512;
+
+/// From the gradient of the result, channels-last, to those of what went in.
+pub(crate) fn gradients(
+    geometry: &Geometry,
+    (x, weight): (&[f32], &[f32]),
+    behind: &Behind<'_>,
+    gradient: &[f32],
+    wanted: Wanted,
+) -> Gradients {
+    let size = geometry.input[0] * geometry.input[1] * geometry.inputs;
+    let images = x.len() / size.max(1);
+    let phases = if wanted.x { geometry.input_gradient() } else { Vec::new() };
+    let phases: Vec<Phase> = phases
+        .into_iter()
+        .map(|(product, taps)| Phase { product, weights: weights::backward(weight, geometry, &taps) })
+        .collect();
+    let band = (BAND / geometry.output[1].max(1)).clamp(1, geometry.output[0]);
+    let plan = Plan { geometry, behind, wanted, phases, weights: geometry.weight_gradient(band), band };
+
+    let mut dx = vec![0.0; if wanted.x { x.len() } else { 0 }];
+    let parts = parallel::parts(images, 2 * geometry.work());
+    let sums = if wanted.weight { weight.len() } else { 0 };
+    let biases = if wanted.bias { geometry.outputs } else { 0 };
+    let mut totals: Vec<Vec<f32>> = vec![vec![0.0; sums + biases]; parts.len()];
+    let states = parallel::cut(&parts, &mut dx, if wanted.x { size } else { 0 }).into_iter().zip(&mut totals);
+    parallel::each(&parts, states.collect(), |part, (dx, totals)| {
+        let (weight, bias) = totals.split_at_mut(sums);
+        plan.part(part, size, x, gradient, dx, weight, bias);
+    });
+    // In the order of the parts: the same sums whenever there are as many threads.
+    let mut totals = totals.into_iter();
+    let mut total = totals.next().unwrap_or_default();
+    for part in totals {
+        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+    }
+    let bias = total.split_off(sums);
+    let weight = if wanted.weight { weights::unpack(&total, geometry) } else { total };
+    Gradients { x: dx, weight, bias }
+}
+
+struct Phase {
+    product: Product,
+    weights: Vec<Vec<f32>>,
+}
+
+struct Plan<'a> {
+    geometry: &'a Geometry,
+    behind: &'a Behind<'a>,
+    wanted: Wanted,
+    phases: Vec<Phase>,
+    /// The weights' gradient over `band` rows of the output.
+    weights: Product,
+    band: usize,
+}
+
+impl Plan<'_> {
+    #[expect(clippy::too_many_arguments, reason = "what one thread reads and writes")]
+    fn part(
+        &self,
+        part: Range<usize>,
+        size: usize,
+        x: &[f32],
+        gradient: &[f32],
+        dx: &mut [f32],
+        weight: &mut [f32],
+        bias: &mut [f32],
+    ) {
+        let geometry = self.geometry;
+        let margins = geometry.margins();
+        let after = match self.behind {
+            Behind::Pool(_, _, [height, width]) => height * width * geometry.outputs,
+            _ => geometry.output[0] * geometry.output[1] * geometry.outputs,
+        };
+        scratch::with(margins.len(geometry.outputs), |dy| {
+            dy.fill(0.0);
+            for image in part.clone() {
+                self.behind_image(image, &gradient[image * after..(image + 1) * after], margins, dy, bias);
+                if self.wanted.weight {
+                    let x = &x[image * size..(image + 1) * size];
+                    pad::with(x, geometry.input, geometry.inputs, geometry.padded(), |x| self.weight(x, dy, margins, weight));
+                }
+                if self.wanted.x {
+                    let at = (image - part.start) * size;
+                    self.input(dy, &mut dx[at..at + size]);
+                }
+            }
+        });
+    }
+
+    /// The gradient of the convolution's own output, in its margins, and its sum for each channel.
+    fn behind_image(&self, image: usize, gradient: &[f32], margins: Margins, dy: &mut [f32], bias: &mut [f32]) {
+        let (channels, [height, width]) = (self.geometry.outputs, self.geometry.output);
+        let line = width * channels;
+        match self.behind {
+            Behind::Nothing => {
+                for (row, gradient) in gradient.chunks_exact(line).enumerate() {
+                    let at = margins.place([row, 0], channels);
+                    dy[at..at + line].copy_from_slice(gradient);
+                    add(bias, gradient);
+                }
+            }
+            Behind::Relu(output) => {
+                let output = &output[image * height * line..(image + 1) * height * line];
+                for (row, (gradient, output)) in gradient.chunks_exact(line).zip(output.chunks_exact(line)).enumerate() {
+                    let at = margins.place([row, 0], channels);
+                    let dy = &mut dy[at..at + line];
+                    for ((dy, &gradient), &output) in dy.iter_mut().zip(gradient).zip(output) {
+                        *dy = if output > 0.0 || output.is_nan() { gradient } else { 0.0 };
+                    }
+                    add(bias, dy);
+                }
+            }
+            Behind::Pool(pool, from, size) => {
+                for row in 0..height {
+                    let at = margins.place([row, 0], channels);
+                    dy[at..at + line].fill(0.0);
+                }
+                let from = &from[image * gradient.len()..(image + 1) * gradient.len()];
+                let pixels = gradient.chunks_exact(channels).zip(from.chunks_exact(channels));
+                for (pixel, (gradient, from)) in pixels.enumerate() {
+                    let corner = [pixel / size[1] * pool.stride, pixel % size[1] * pool.stride];
+                    self.unpool(*pool, gradient, from, margins.place(corner, channels), margins.size[1], dy, bias);
+                }
+            }
+        }
+    }
+
+    /// Gives the gradient of one window to the values that won it.
+    #[expect(clippy::too_many_arguments, reason = "one window and where it lies")]
+    fn unpool(&self, pool: MaxPool, gradient: &[f32], from: &[u8], corner: usize, width: usize, dy: &mut [f32], bias: &mut [f32]) {
+        let channels = self.geometry.outputs;
+        // Windows that don't overlap, tap by tap: whole vectors, and nothing to read before it is written.
+        for tap in 0..pool.size * pool.size {
+            let at = corner + ((tap / pool.size) * width + tap % pool.size) * channels;
+            for ((dy, &gradient), &from) in dy[at..at + channels].iter_mut().zip(gradient).zip(from) {
+                *dy += if usize::from(from) == tap { gradient } else { 0.0 };
+            }
+        }
+        for ((bias, &gradient), &from) in bias.iter_mut().zip(gradient).zip(from) {
+            *bias += if from == CUT { 0.0 } else { gradient };
+        }
+    }
+
+    fn weight(&self, x: &[f32], dy: &[f32], margins: Margins, sums: &mut [f32]) {
+        let geometry = self.geometry;
+        let (passes, columns) = (geometry.passes(), geometry.columns());
+        let each = geometry.steps() * columns;
+        for first in (0..geometry.output[0]).step_by(self.band) {
+            let rows = (geometry.output[0] - first).min(self.band);
+            let short;
+            let product = match rows == self.band {
+                true => &self.weights,
+                false => {
+                    short = geometry.weight_gradient(rows);
+                    &short
+                }
+            };
+            let x = &x[first * geometry.row_step()..];
+            let dy = &dy[margins.place([first, 0], geometry.outputs)..];
+            for pass in 0..passes {
+                let inner = pass * geometry.inputs / passes;
+                let sums = &mut sums[pass * each..(pass + 1) * each];
+                product.run(0..product.len(), &x[inner..], &dy[pass * columns..], sums, Start::Add, false);
+            }
+        }
+    }
+
+    fn input(&self, dy: &[f32], dx: &mut [f32]) {
+        let (passes, columns) = (self.geometry.passes(), self.geometry.columns());
+        for phase in &self.phases {
+            for (pass, weights) in phase.weights.iter().enumerate() {
+                let dx = &mut dx[pass * self.geometry.inputs / passes..];
+                phase.product.run(0..phase.product.len(), &dy[pass * columns..], weights, dx, Start::Zero, false);
+            }
+        }
+    }
+}
+
+/// Adds rows of channels to their sums, if anybody wants them.
+fn add(sums: &mut [f32], rows: &[f32]) {
+    if sums.is_empty() {
+        return;
+    }
+    for row in rows.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
+}

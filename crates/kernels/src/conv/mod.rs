@@ -1,0 +1,53 @@
+//! Convolution in two dimensions, with the ReLU and the maximum pooling that follow it in one pass, and its gradients.
+
+use burn::tensor::{
+    Tensor, activation, module,
+    ops::{ConvOptions, MaxPoolOptions},
+};
+
+#[cfg(feature = "flex")]
+mod backward;
+#[cfg(feature = "flex")]
+mod extension;
+#[cfg(feature = "flex")]
+mod forward;
+#[cfg(feature = "flex")]
+mod geometry;
+#[cfg(feature = "flex")]
+mod pad;
+#[cfg(feature = "flex")]
+mod weights;
+mod window;
+
+pub use window::MaxPool;
+
+/// What follows a convolution in the same pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct After {
+    /// Whether values below zero become zero.
+    pub relu: bool,
+    /// Maximum pooling, which may as well come before the ReLU: both keep the order of values.
+    pub pool: Option<MaxPool>,
+}
+
+/// Cross-correlation, as everybody calls convolution: `x` `[batch, inputs, height, width]`, `weight` `[outputs, inputs / groups, rows,
+/// columns]`, `bias` `[outputs]` to `[batch, outputs, height', width']`.
+///
+/// # Panics
+/// Where the shapes don't fit, with Burn's message.
+pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions<2>, after: After) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if extension::takes(&x, &weight, bias.as_ref(), &options, after) {
+        return extension::run(x, weight, bias, options, after);
+    }
+    composed(x, weight, bias, options, after)
+}
+
+/// The definition, in Burn's operations.
+pub fn composed(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions<2>, after: After) -> Tensor<4> {
+    let mut x = module::conv2d(x, weight, bias, options);
+    if let Some(MaxPool { size, stride }) = after.pool {
+        x = module::max_pool2d(x, MaxPoolOptions::new([size; 2]).with_stride([stride; 2]));
+    }
+    if after.relu { activation::relu(x) } else { x }
+}
