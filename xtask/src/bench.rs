@@ -1,60 +1,106 @@
-//! Runs the benchmarks, which are examples of `trainer` and `infer`: this one links none of our crates, so it only starts them and
-//! puts what they print together. A benchmark and never a test: nothing fails by time.
-
-use std::process::Stdio;
+//! The benchmark: this project, the same networks in plain Burn, PyTorch and ONNX Runtime, in turns and in one run. This file owns the
+//! command line. Links none of our crates: what is measured are processes that it starts and asks (`server`), in an order that `measure`
+//! owns, on the cases of `cases`. A benchmark and never a test: nothing fails by time.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::workspace;
+mod cases;
+mod command;
+mod contest;
+mod measure;
+mod recipe;
+mod report;
+mod server;
 
-const EXAMPLES: [(&str, &str); 2] = [("trainer", "bench_train"), ("infer", "bench_predict")];
+use cases::Filter;
+use server::Server;
 
-/// `options` are `--json` (for programs) and `--quick` (fewer repeats). Tables or JSON on stdout, progress on stderr.
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq)]
+struct Options {
+    json: bool,
+    quick: bool,
+    only: Vec<Filter>,
+    peers: Option<String>,
+    mnist: Option<String>,
+    threads: usize,
+}
+
+/// Measures and prints: a table on stdout, or JSON there and the table on stderr. Progress goes to stderr.
 pub(crate) fn run(options: &[&str]) -> Result<()> {
-    if let Some(unknown) = options.iter().find(|option| !["--json", "--quick"].contains(option)) {
-        bail!("bench: unknown option {unknown}; expected --json or --quick");
-    }
-    let mut rows = Vec::new();
-    for (package, example) in EXAMPLES {
-        eprintln!("== {example}");
-        let mut command = workspace::cargo(&["run", "--quiet", "-p", package, "--example", example, "--", "--json"]);
-        command.args(options.iter().filter(|option| **option == "--quick")).stderr(Stdio::inherit());
-        let text = workspace::output(&mut command)?;
-        let found: Value = serde_json::from_str(&text).with_context(|| format!("{example} printed no JSON"))?;
-        rows.extend(found.as_array().cloned().unwrap_or_default());
-    }
-    if options.contains(&"--json") {
-        println!("{}", json!({ "threads": std::thread::available_parallelism().map_or(1, usize::from), "rows": rows }));
+    let options = Options::parse(options)?;
+    let clock = if options.quick { measure::QUICK } else { measure::FULL };
+    let commands = command::all(options.peers.as_deref(), options.threads)?;
+    let mut servers = commands.iter().map(|command| Server::start(command.command())).collect::<Result<Vec<_>>>()?;
+    let machine = json!({
+        "threads": options.threads,
+        "processor": processor(),
+        "device": servers.iter().find_map(|server| server.hello["device"].as_str()),
+        "versions": servers.iter().map(|server| json!([server.name(), server.hello["version"]])).collect::<Vec<_>>(),
+    });
+    let wanted: Vec<_> = cases::all().into_iter().filter(|case| cases::wanted(case, &options.only)).collect();
+    let mut sgemm = vec![clock.measure(&cases::sgemm(), &mut servers)?];
+    let rows = wanted.iter().map(|case| clock.measure(case, &mut servers)).collect::<Result<Vec<_>>>()?;
+    sgemm.push(clock.measure(&cases::sgemm(), &mut servers)?);
+    drop(servers);
+    let memory = match cases::wants("memory", &options.only) {
+        true => measure::memory(&commands, clock)?,
+        false => Vec::new(),
+    };
+    let recipe = match &options.mnist {
+        Some(folder) if cases::wants("mnist", &options.only) => {
+            recipe::measure(folder, options.peers.as_deref(), options.threads)?
+        }
+        _ => Value::Null,
+    };
+    let found = report::json(machine, &sgemm, &rows, &memory, recipe);
+    if options.json {
+        eprint!("{}", report::text(&found));
+        println!("{found}");
     } else {
-        print!("{}", table(&rows));
+        print!("{}", report::text(&found));
     }
     Ok(())
 }
 
-/// Rows are objects with `what`, `model`, `batch`, `images_per_s`, `spread`, `plain_burn`, `ratio`, `note`; a missing one is left empty.
-fn table(rows: &[Value]) -> String {
-    let head = format!(
-        "{:<10} {:<5} {:>5} {:>12} {:>8} {:>12} {:>7}  {}\n",
-        "what", "model", "batch", "images/s", "spread", "plain Burn", "ratio", "also"
-    );
-    let lines = rows.iter().map(|row| {
-        let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-        let number = |key: &str, digits: usize| row[key].as_f64().map_or_else(String::new, |x| format!("{x:.digits$}"));
-        let spread = row["spread"].as_f64().map_or_else(String::new, |x| format!("±{:.1} %", 100.0 * x));
-        format!(
-            "{:<10} {:<5} {:>5} {:>12} {:>8} {:>12} {:>7}  {}\n",
-            text("what"),
-            text("model"),
-            number("batch", 0),
-            number("images_per_s", 0),
-            spread,
-            number("plain_burn", 0),
-            number("ratio", 2),
-            text("note"),
-        )
-    });
-    std::iter::once(head).chain(lines).collect()
+impl Options {
+    fn parse(words: &[&str]) -> Result<Self> {
+        let mut options =
+            Self { threads: std::thread::available_parallelism().map_or(1, usize::from), ..Self::default() };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = |what: &str| words.next().with_context(|| format!("bench: {word} needs {what}"));
+            match *word {
+                "--json" => options.json = true,
+                "--format" => match *value("`json` or `text`")? {
+                    "json" => options.json = true,
+                    "text" => options.json = false,
+                    other => bail!("bench: unknown format {other}; expected json or text"),
+                },
+                "--quick" => options.quick = true,
+                "--only" => options.only = Filter::list(value("WHAT[:MODEL[:BATCH]], such as train:cnn")?)?,
+                "--peers" => options.peers = Some(value("a Python with xtask/peers/requirements.txt")?.to_string()),
+                "--mnist" => options.mnist = Some(value("the folder of MNIST's four files")?.to_string()),
+                "--threads" => {
+                    let threads = value("a number")?;
+                    options.threads =
+                        threads.parse().with_context(|| format!("bench: --threads {threads} is no number"))?;
+                }
+                unknown => bail!(
+                    "bench: unknown option {unknown}; expected --peers PYTHON, --only CASES, --quick, --json, --mnist DIR or --threads N"
+                ),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// What the processor calls itself, where the system says.
+fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -62,19 +108,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_shows_speed_spread_and_ratio() {
-        let rows = [
-            json!({"what": "train", "model": "cnn", "batch": 64, "images_per_s": 1234.4, "spread": 0.021, "plain_burn": 1000.0, "ratio": 1.2344}),
-        ];
-        let line = table(&rows).lines().nth(1).unwrap_or_default().to_owned();
-        assert_eq!(
-            line.split_whitespace().collect::<Vec<_>>(),
-            ["train", "cnn", "64", "1234", "±2.1", "%", "1000", "1.23"]
-        );
+    fn an_unknown_option_is_refused() {
+        assert!(run(&["--fast"]).unwrap_err().to_string().contains("--fast"));
+        assert!(run(&["--format", "yaml"]).unwrap_err().to_string().contains("yaml"));
+        assert!(run(&["--peers"]).unwrap_err().to_string().contains("Python"));
     }
 
     #[test]
-    fn an_unknown_option_is_refused() {
-        assert!(run(&["--fast"]).unwrap_err().to_string().contains("--fast"));
+    fn both_spellings_ask_for_json() {
+        let (short, long) = (Options::parse(&["--json"]).unwrap(), Options::parse(&["--format", "json"]).unwrap());
+        assert!(short.json);
+        assert_eq!(short, long);
     }
 }

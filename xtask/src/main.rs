@@ -14,8 +14,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   check            all that a change must pass: format, tidy, lints, tests, docs; cheapest first, each timed
   tidy             house rules that no compiler knows: arrows between crates, file headers and lengths, names, features
   golden           reruns the scripts that made the golden numbers and compares; needs a Python with torch (PYTHON=...)
-  bench [--json] [--quick]
-                   images/s of training and inference against the same networks in plain Burn, and what loading costs";
+  bench [--peers PYTHON] [--only WHAT[:MODEL[:BATCH]],..] [--quick] [--json] [--mnist DIR] [--threads N]
+                   speed and memory of training and prediction against the same networks in plain Burn and, with a Python that
+                   has xtask/peers/requirements.txt, in PyTorch and ONNX Runtime; WHAT is train, predict, memory or mnist";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

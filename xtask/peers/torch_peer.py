@@ -1,0 +1,86 @@
+"""PyTorch's half of the benchmark: `python torch_peer.py THREADS`, spoken to as `server` says.
+
+Variants say the memory format and whether `torch.compile` made the network; `-fused` trains with `Adam(fused=True)`. `sgemm` multiplies
+two square matrices of BATCH rows, to measure what the machine can do: by MKL (`torch.mm`), by oneDNN (a 1x1 convolution) or by NumPy's
+OpenBLAS.
+"""
+
+import sys
+
+import numpy
+import torch
+from torch.nn import functional as F
+
+import models
+import server
+
+LR = 1e-3
+TRAIN = ["eager", "eager-fused", "channels-last-fused", "compile-fused", "compile-channels-last-fused"]
+PREDICT = ["eager", "channels-last", "compile", "compile-frozen"]
+SGEMM = ["mkl", "onednn", "openblas"]
+
+
+def prepare(model, batch, variant):
+    """The network and a batch in the variant's memory format, and the classes."""
+    net = models.build(model)
+    inputs = torch.rand(batch, *models.shape(model), generator=torch.Generator().manual_seed(1))
+    classes = torch.arange(batch) % models.CLASSES
+    if "channels-last" in variant:
+        net, inputs = (x.to(memory_format=torch.channels_last) for x in (net, inputs))
+    return net, inputs, classes
+
+
+def train(model, batch, variant):
+    """One step: forward, cross-entropy, backward, Adam."""
+    net, inputs, classes = prepare(model, batch, variant)
+    forward = torch.compile(net) if variant.startswith("compile") else net
+    adam = torch.optim.Adam(net.parameters(), LR, fused=True if variant.endswith("-fused") else None)
+
+    def step():
+        adam.zero_grad(set_to_none=True)
+        F.cross_entropy(forward(inputs), classes).backward()
+        adam.step()
+
+    return step
+
+
+def predict(model, batch, variant):
+    """One step: the logits of a batch."""
+    net, inputs, _ = prepare(model, batch, variant)
+    net = net.eval().requires_grad_(False)
+    options = {"freezing": True} if variant == "compile-frozen" else None
+    forward = torch.compile(net, options=options) if variant.startswith("compile") else net
+
+    def step():
+        with torch.inference_mode(variant == "eager" or variant == "channels-last"), torch.no_grad():
+            forward(inputs)
+
+    return step
+
+
+def sgemm(size, variant):
+    """One step: the product of two square matrices, of 2 size^3 operations."""
+    a, b = torch.rand(size, size), torch.rand(size, size)
+    if variant == "mkl":
+        c = torch.empty(size, size)
+        return lambda: torch.mm(a, b, out=c)
+    if variant == "openblas":
+        a, b = a.numpy(), b.numpy()
+        c = numpy.empty_like(a)
+        return lambda: numpy.matmul(a, b, out=c)
+    image = torch.rand(1, size, size, 1).to(memory_format=torch.channels_last)
+    weight = b.reshape(size, size, 1, 1).to(memory_format=torch.channels_last)
+    return lambda: F.conv2d(image, weight)
+
+
+def build(what, model, batch, variant):
+    """A function that does one step."""
+    if what == "sgemm":
+        return sgemm(batch, variant)
+    torch.compiler.reset()  # a network compiled before must not make this one's shapes dynamic
+    return {"train": train, "predict": predict}[what](model, batch, variant)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[1]))
+    server.serve("PyTorch", torch.__version__, {"train": TRAIN, "predict": PREDICT, "sgemm": SGEMM}, build)

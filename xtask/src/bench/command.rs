@@ -1,0 +1,71 @@
+//! How each process of the benchmark is started: our two examples, built first, and the peers' scripts. All get the same threads.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::workspace;
+
+const EXAMPLES: [(&str, &str); 2] = [("trainer", "bench_train"), ("infer", "bench_predict")];
+const SCRIPTS: [&str; 2] = ["torch_peer.py", "onnx_peer.py"];
+
+/// What the libraries below take their number of threads from.
+const THREADS: [&str; 4] = ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"];
+
+/// A process that can be started more than once.
+pub(crate) struct Peer {
+    program: PathBuf,
+    arguments: Vec<String>,
+    threads: usize,
+}
+
+impl Peer {
+    /// The process, not started.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        set_threads(&mut command, self.threads);
+        command
+    }
+}
+
+/// Gives `command` so many threads.
+pub(crate) fn set_threads(command: &mut Command, threads: usize) {
+    command.envs(THREADS.map(|name| (name, threads.to_string())));
+}
+
+/// Ours, and with `python` the peers.
+pub(crate) fn all(python: Option<&str>, threads: usize) -> Result<Vec<Peer>> {
+    let ours = EXAMPLES.iter().map(|(package, example)| {
+        let program = build(&["-p", package, "--example", example], example)?;
+        Ok(Peer { program, arguments: Vec::new(), threads })
+    });
+    let mut peers = ours.collect::<Result<Vec<_>>>()?;
+    for script in SCRIPTS.iter().filter(|_| python.is_some()) {
+        let program = PathBuf::from(python.unwrap_or_default());
+        peers.push(Peer { program, arguments: vec![self::script(script), threads.to_string()], threads });
+    }
+    Ok(peers)
+}
+
+/// The path of a peer's script.
+pub(crate) fn script(name: &str) -> String {
+    workspace::root().join("xtask/peers").join(name).to_string_lossy().into_owned()
+}
+
+/// Builds what `selection` names and says where the program called `name` lies.
+pub(crate) fn build(selection: &[&str], name: &str) -> Result<PathBuf> {
+    eprintln!("building {name}");
+    let mut command = workspace::cargo(&["build", "--quiet", "--message-format", "json-render-diagnostics"]);
+    let text = workspace::output(command.args(selection).stderr(Stdio::inherit()))?;
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut programs = messages.filter(|message| message["target"]["name"] == name);
+    let found = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    let found = found.with_context(|| format!("cargo built no program {name}"))?;
+    if !Path::new(&found).exists() {
+        bail!("cargo says {name} is {}, and there is nothing", found.display());
+    }
+    Ok(found)
+}
