@@ -33,11 +33,13 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     let clock = if options.quick { measure::QUICK } else { measure::FULL };
     let commands = command::all(options.peers.as_deref(), options.threads)?;
     let mut servers = commands.iter().map(|command| Server::start(command.command())).collect::<Result<Vec<_>>>()?;
+    let mut versions: Vec<_> = servers.iter().map(|server| json!([server.name(), server.hello["version"]])).collect();
+    versions.dedup();
     let machine = json!({
         "threads": options.threads,
         "processor": processor(),
         "device": servers.iter().find_map(|server| server.hello["device"].as_str()),
-        "versions": servers.iter().map(|server| json!([server.name(), server.hello["version"]])).collect::<Vec<_>>(),
+        "versions": versions,
     });
     let wanted: Vec<_> = cases::all().into_iter().filter(|case| cases::wanted(case, &options.only)).collect();
     let mut sgemm = vec![clock.measure(&cases::sgemm(), &mut servers)?];

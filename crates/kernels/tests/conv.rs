@@ -27,7 +27,8 @@ fn run(case: &Case, convolve: Convolve, dtype: DType) -> [Vec<f64>; 4] {
     let x = random(case.x, 1, dtype, &device).require_grad();
     let weight = random(case.weight, 2, dtype, &device).require_grad();
     let bias = case.biased.then(|| random([case.weight[0]], 3, dtype, &device).require_grad());
-    let seen = if case.turned { x.clone().permute([0, 2, 3, 1]).mul_scalar(1.0).permute([0, 3, 1, 2]) } else { x.clone() };
+    let seen =
+        if case.turned { x.clone().permute([0, 2, 3, 1]).mul_scalar(1.0).permute([0, 3, 1, 2]) } else { x.clone() };
     let out = convolve(seen, weight.clone(), bias.clone(), case.options.clone(), case.after);
     let weights = random(out.dims(), 4, dtype, &device);
     let loss = match case.turned {
@@ -53,35 +54,43 @@ fn agree(case: &Case) -> Result<(), TestCaseError> {
 
 fn cases() -> impl Strategy<Value = Case> {
     let side = || (1usize..4, 1usize..4, 0usize..3, 0usize..3, 1usize..3, 0usize..9);
-    let groups = prop_oneof![(1usize..20, 1usize..40, Just(1usize)), (1usize..5, 1usize..20, 2usize..4), (Just(1), Just(1), 2usize..40)];
-    let pool = prop_oneof![Just(None), (1usize..4, 1usize..4).prop_map(|(size, stride)| Some(MaxPool { size, stride }))];
-    (1usize..6, [side(), side()], groups, pool, any::<[bool; 3]>()).prop_filter_map("a window fits", |(batch, sides, groups, pool, flags)| {
-        let (inputs, outputs, groups) = groups;
-        let [rows, columns] = sides.map(|(kernel, _, before, after, dilation, more)| {
-            let reach = dilation * (kernel - 1) + 1;
-            // As small as the kernel with its padding allows, and more.
-            (reach.saturating_sub(before + after).max(1) + more, kernel)
-        });
-        let options = ConvOptions::new_with_padding(
-            sides.map(|side| side.1),
-            sides.map(|side| (side.2, side.3)),
-            sides.map(|side| side.4),
-            groups,
-        );
-        let out = |axis: usize| {
-            let (kernel, stride, before, after, dilation, _) = sides[axis];
-            ([rows.0, columns.0][axis] + before + after - dilation * (kernel - 1) - 1) / stride + 1
-        };
-        let fits = pool.is_none_or(|pool: MaxPool| pool.size <= out(0).min(out(1)));
-        fits.then(|| Case {
-            x: [batch, inputs * groups, rows.0, columns.0],
-            weight: [outputs * groups, inputs, rows.1, columns.1],
-            options,
-            after: After { relu: flags[0], pool },
-            biased: flags[1],
-            turned: flags[2],
-        })
-    })
+    let groups = prop_oneof![
+        (1usize..20, 1usize..40, Just(1usize)),
+        (1usize..5, 1usize..20, 2usize..4),
+        (Just(1), Just(1), 2usize..40)
+    ];
+    let pool =
+        prop_oneof![Just(None), (1usize..4, 1usize..4).prop_map(|(size, stride)| Some(MaxPool { size, stride }))];
+    (1usize..6, [side(), side()], groups, pool, any::<[bool; 3]>()).prop_filter_map(
+        "a window fits",
+        |(batch, sides, groups, pool, flags)| {
+            let (inputs, outputs, groups) = groups;
+            let [rows, columns] = sides.map(|(kernel, _, before, after, dilation, more)| {
+                let reach = dilation * (kernel - 1) + 1;
+                // As small as the kernel with its padding allows, and more.
+                (reach.saturating_sub(before + after).max(1) + more, kernel)
+            });
+            let options = ConvOptions::new_with_padding(
+                sides.map(|side| side.1),
+                sides.map(|side| (side.2, side.3)),
+                sides.map(|side| side.4),
+                groups,
+            );
+            let out = |axis: usize| {
+                let (kernel, stride, before, after, dilation, _) = sides[axis];
+                ([rows.0, columns.0][axis] + before + after - dilation * (kernel - 1) - 1) / stride + 1
+            };
+            let fits = pool.is_none_or(|pool: MaxPool| pool.size <= out(0).min(out(1)));
+            fits.then(|| Case {
+                x: [batch, inputs * groups, rows.0, columns.0],
+                weight: [outputs * groups, inputs, rows.1, columns.1],
+                options,
+                after: After { relu: flags[0], pool },
+                biased: flags[1],
+                turned: flags[2],
+            })
+        },
+    )
 }
 
 proptest! {
@@ -129,9 +138,15 @@ fn what_is_no_number_stays_none() {
     let mut numbers = numbers(2 * 36, 7);
     (numbers[3], numbers[40]) = (f64::NAN, f64::INFINITY);
     let device = Device::flex();
-    let x = |dtype| Tensor::<4>::from_data(TensorData::new(numbers.clone(), [2, 1, 6, 6]).convert_dtype(dtype), (&device, dtype));
+    let x = |dtype| {
+        Tensor::<4>::from_data(TensorData::new(numbers.clone(), [2, 1, 6, 6]).convert_dtype(dtype), (&device, dtype))
+    };
     let weight = |dtype| random([3, 1, 3, 3], 2, dtype, &device);
-    for after in [After::default(), After { relu: true, pool: None }, After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) }] {
+    for after in [
+        After::default(),
+        After { relu: true, pool: None },
+        After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) },
+    ] {
         let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
         let found = kernels::conv2d(x(DType::F32), weight(DType::F32), None, options.clone(), after);
         let expected = kernels::composed(x(DType::F64), weight(DType::F64), None, options, after);

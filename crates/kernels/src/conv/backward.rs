@@ -114,7 +114,9 @@ impl Plan<'_> {
                 self.behind_image(image, &gradient[image * after..(image + 1) * after], margins, dy, bias);
                 if self.wanted.weight {
                     let x = &x[image * size..(image + 1) * size];
-                    pad::with(x, geometry.input, geometry.inputs, geometry.padded(), |x| self.weight(x, dy, margins, weight));
+                    pad::with(x, geometry.input, geometry.inputs, geometry.padded(), |x| {
+                        self.weight(x, dy, margins, weight)
+                    });
                 }
                 if self.wanted.x {
                     let at = (image - part.start) * size;
@@ -138,7 +140,8 @@ impl Plan<'_> {
             }
             Behind::Relu(output) => {
                 let output = &output[image * height * line..(image + 1) * height * line];
-                for (row, (gradient, output)) in gradient.chunks_exact(line).zip(output.chunks_exact(line)).enumerate() {
+                for (row, (gradient, output)) in gradient.chunks_exact(line).zip(output.chunks_exact(line)).enumerate()
+                {
                     let at = margins.place([row, 0], channels);
                     let dy = &mut dy[at..at + line];
                     for ((dy, &gradient), &output) in dy.iter_mut().zip(gradient).zip(output) {
@@ -164,7 +167,16 @@ impl Plan<'_> {
 
     /// Gives the gradient of one window to the values that won it.
     #[expect(clippy::too_many_arguments, reason = "one window and where it lies")]
-    fn unpool(&self, pool: MaxPool, gradient: &[f32], from: &[u8], corner: usize, width: usize, dy: &mut [f32], bias: &mut [f32]) {
+    fn unpool(
+        &self,
+        pool: MaxPool,
+        gradient: &[f32],
+        from: &[u8],
+        corner: usize,
+        width: usize,
+        dy: &mut [f32],
+        bias: &mut [f32],
+    ) {
         let channels = self.geometry.outputs;
         // Windows that don't overlap, tap by tap: whole vectors, and nothing to read before it is written.
         for tap in 0..pool.size * pool.size {

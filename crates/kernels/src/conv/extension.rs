@@ -78,7 +78,8 @@ fn forward(
 ) -> (FloatTensor<Flex>, Vec<u8>) {
     let geometry = geometry(x, weight, options);
     let (outputs, batch) = (geometry.outputs, flex::dims::<4>(x)[0]);
-    let Some(forward) = Forward::new(geometry, &flex::values(weight), Some(&flex::values(bias)), after.relu, after.pool)
+    let Some(forward) =
+        Forward::new(geometry, &flex::values(weight), Some(&flex::values(bias)), after.relu, after.pool)
     else {
         unreachable!("`takes` has asked whether a window fits")
     };

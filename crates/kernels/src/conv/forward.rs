@@ -25,7 +25,13 @@ pub(crate) struct Forward {
 
 impl Forward {
     /// `None` where no window of the pool fits.
-    pub(crate) fn new(geometry: Geometry, weight: &[f32], bias: Option<&[f32]>, relu: bool, pool: Option<MaxPool>) -> Option<Self> {
+    pub(crate) fn new(
+        geometry: Geometry,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        relu: bool,
+        pool: Option<MaxPool>,
+    ) -> Option<Self> {
         let output = match pool {
             Some(pool) => pool.output(geometry.output)?,
             None => geometry.output,

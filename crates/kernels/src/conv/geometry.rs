@@ -195,7 +195,8 @@ impl Geometry {
         let (mut places, mut taps) = (Vec::new(), Vec::new());
         for (tap_row, down) in self.reaches(0, phase[0]) {
             for (tap_column, right) in self.reaches(1, phase[1]) {
-                let [down, right] = [(0, down), (1, right)].map(|(axis, by)| margins.before[axis].wrapping_add_signed(by));
+                let [down, right] =
+                    [(0, down), (1, right)].map(|(axis, by)| margins.before[axis].wrapping_add_signed(by));
                 places.push((down * margins.size[1] + right) * self.outputs);
                 taps.push(tap_row * self.kernel[1] + tap_column);
             }

@@ -35,7 +35,13 @@ pub struct After {
 ///
 /// # Panics
 /// Where the shapes don't fit, with Burn's message.
-pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions<2>, after: After) -> Tensor<4> {
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    after: After,
+) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if extension::takes(&x, &weight, bias.as_ref(), &options, after) {
         return extension::run(x, weight, bias, options, after);
@@ -44,7 +50,13 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options:
 }
 
 /// The definition, in Burn's operations.
-pub fn composed(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions<2>, after: After) -> Tensor<4> {
+pub fn composed(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    after: After,
+) -> Tensor<4> {
     let mut x = module::conv2d(x, weight, bias, options);
     if let Some(MaxPool { size, stride }) = after.pool {
         x = module::max_pool2d(x, MaxPoolOptions::new([size; 2]).with_stride([stride; 2]));

@@ -3,7 +3,13 @@
 use super::geometry::Margins;
 
 /// Calls `body` with the map in its margins: the map itself where there are none.
-pub(crate) fn with<R>(map: &[f32], size: [usize; 2], channels: usize, margins: Margins, body: impl FnOnce(&[f32]) -> R) -> R {
+pub(crate) fn with<R>(
+    map: &[f32],
+    size: [usize; 2],
+    channels: usize,
+    margins: Margins,
+    body: impl FnOnce(&[f32]) -> R,
+) -> R {
     if margins.size == size {
         return body(map);
     }
