@@ -94,3 +94,33 @@ fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
         }
     }
 }
+
+/// A map or a matrix `[batch, channels]` as a slice of pixels, each with its channels.
+pub(crate) fn pixels(tensor: &FloatTensor<Flex>) -> Cow<'_, [f32]> {
+    match tensor.layout().num_dims() {
+        4 => channels_last(tensor),
+        _ => values(tensor),
+    }
+}
+
+/// The size of the second dimension.
+pub(crate) fn channels(tensor: &FloatTensor<Flex>) -> usize {
+    tensor.layout().shape()[1]
+}
+
+/// Pixels as a tensor with the sizes of `model`.
+pub(crate) fn like(pixels: Vec<f32>, model: &FloatTensor<Flex>) -> FloatTensor<Flex> {
+    match model.layout().num_dims() {
+        4 => map(pixels, dims(model)),
+        _ => tensor::<2>(pixels, dims(model)),
+    }
+}
+
+/// The tensor with its pixels one after the other, so that [`pixels`] needs no copy.
+pub(crate) fn laid(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    let copy = match pixels(&tensor) {
+        Cow::Borrowed(_) => return tensor,
+        Cow::Owned(copy) => copy,
+    };
+    like(copy, &tensor)
+}

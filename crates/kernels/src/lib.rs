@@ -4,10 +4,18 @@ mod conv;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]
+mod fresh;
+mod join;
+mod norm;
+#[cfg(feature = "flex")]
 mod parallel;
 #[cfg(feature = "flex")]
 mod product;
 #[cfg(feature = "flex")]
+mod rows;
+#[cfg(feature = "flex")]
 mod scratch;
 
 pub use conv::{After, MaxPool, composed, conv2d};
+pub use join::Join;
+pub use norm::{batch_norm, batch_norm_train};
