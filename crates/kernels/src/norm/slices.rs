@@ -130,7 +130,9 @@ impl Normal {
             let slope = bridge.as_deref().unwrap_or(slope);
             self.input_slope(x, slope, matches!(mask, Mask::Input), [&sums, &products])
         });
-        let weight = products.iter().zip(&self.inverse).map(|(sum, inverse)| (sum * f64::from(*inverse)) as f32);
+        // Without pixels there is no variance either, but a sum of nothing is zero.
+        let inverse = |inverse: f32| if x.is_empty() { 0.0 } else { f64::from(inverse) };
+        let weight = products.iter().zip(&self.inverse).map(|(sum, i)| (sum * inverse(*i)) as f32);
         Slopes { input, weight: weight.collect(), bias: sums.iter().map(|sum| *sum as f32).collect(), bridge }
     }
 
