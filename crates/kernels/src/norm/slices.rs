@@ -194,6 +194,13 @@ fn cut<const RELU: bool>(y: f32) -> f32 {
     if RELU && y <= 0.0 { 0.0 } else { y }
 }
 
+/// The slope behind a ReLU whose output, or what it cut, is `y`. By its bits, because a branch would keep the loop from being vectors.
+#[inline(always)]
+fn behind(y: f32, slope: f32) -> f32 {
+    let keep = u32::from(!(y <= 0.0)).wrapping_neg();
+    f32::from_bits(slope.to_bits() & keep)
+}
+
 #[inline(always)]
 fn add_distances(x: &[f32], middle: &[f32], sums: &mut [f32], squares: &mut [f32]) {
     let n = x.len();
@@ -246,7 +253,7 @@ fn add_masked(x: &[f32], values: [&[f32]; 3], slope: &[f32], sums: &mut [f32], p
     let [mean, scale, bias] = values.map(|values| &values[..n]);
     let (slope, sums, products) = (&slope[..n], &mut sums[..n], &mut products[..n]);
     for i in 0..n {
-        let slope = if normal(x[i], mean[i], scale[i], bias[i]) <= 0.0 { 0.0 } else { slope[i] };
+        let slope = behind(normal(x[i], mean[i], scale[i], bias[i]), slope[i]);
         sums[i] += slope;
         products[i] += slope * (x[i] - mean[i]);
     }
@@ -266,7 +273,7 @@ fn add_written(
     let (mean, y, slope, masked) = (&mean[..n], &y[..n], &slope[..n], &mut masked[..n]);
     let (sums, products) = (&mut sums[..n], &mut products[..n]);
     for i in 0..n {
-        let slope = if y[i] <= 0.0 { 0.0 } else { slope[i] };
+        let slope = behind(y[i], slope[i]);
         masked[i].write(slope);
         sums[i] += slope;
         products[i] += slope * (x[i] - mean[i]);
@@ -279,8 +286,10 @@ fn slope_row<const MASKED: bool>(x: &[f32], slope: &[f32], values: &[Vec<f32>; 5
     let [mean, scale, bias, along, constant] = values.each_ref().map(|values| &values[..n]);
     let (slope, to) = (&slope[..n], &mut to[..n]);
     for i in 0..n {
-        let cut = MASKED && normal(x[i], mean[i], scale[i], bias[i]) <= 0.0;
-        let slope = if cut { 0.0 } else { slope[i] };
+        let slope = match MASKED {
+            true => behind(normal(x[i], mean[i], scale[i], bias[i]), slope[i]),
+            false => slope[i],
+        };
         to[i].write(scale[i] * slope + (along[i] * (x[i] - mean[i]) + constant[i]));
     }
 }
