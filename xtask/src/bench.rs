@@ -12,8 +12,10 @@ mod measure;
 mod recipe;
 mod report;
 mod server;
+mod startup;
 
-use cases::Filter;
+use cases::{Case, Filter};
+use measure::Clock;
 use server::Server;
 
 /// What the command line asks for.
@@ -31,32 +33,22 @@ struct Options {
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let options = Options::parse(options)?;
     let clock = if options.quick { measure::QUICK } else { measure::FULL };
-    let commands = command::all(options.peers.as_deref(), options.threads)?;
-    let mut servers = commands.iter().map(|command| Server::start(command.command())).collect::<Result<Vec<_>>>()?;
-    let mut versions: Vec<_> = servers.iter().map(|server| json!([server.name(), server.hello["version"]])).collect();
-    versions.dedup();
-    let machine = json!({
-        "threads": options.threads,
-        "processor": processor(),
-        "device": servers.iter().find_map(|server| server.hello["device"].as_str()),
-        "versions": versions,
-    });
-    let wanted: Vec<_> = cases::all().into_iter().filter(|case| cases::wanted(case, &options.only)).collect();
-    let mut sgemm = vec![clock.measure(&cases::sgemm(), &mut servers)?];
-    let rows = wanted.iter().map(|case| clock.measure(case, &mut servers)).collect::<Result<Vec<_>>>()?;
-    sgemm.push(clock.measure(&cases::sgemm(), &mut servers)?);
-    drop(servers);
-    let memory = match cases::wants("memory", &options.only) {
-        true => measure::memory(&commands, clock)?,
-        false => Vec::new(),
+    let wants = |part| cases::wants(part, &options.only);
+    let wanted: Vec<Case> = cases::all().into_iter().filter(|case| cases::wanted(case, &options.only)).collect();
+    let mut found = match !wanted.is_empty() || wants("sgemm") {
+        true => speeds(&options, clock, &wanted)?,
+        false => report::json(machine(&options, &[]), &[], &[]),
     };
-    let recipe = match &options.mnist {
-        Some(folder) if cases::wants("mnist", &options.only) => {
-            recipe::measure(folder, options.peers.as_deref(), options.threads)?
-        }
-        _ => Value::Null,
-    };
-    let found = report::json(machine, &sgemm, &rows, &memory, recipe);
+    if wants("memory") {
+        found["memory"] =
+            measure::memory(&command::all(&["train"], options.peers.as_deref(), options.threads)?, clock)?;
+    }
+    if wants("start") {
+        found["start"] = startup::measure(options.threads)?;
+    }
+    if let Some(folder) = options.mnist.as_deref().filter(|_| wants("mnist")) {
+        found["mnist"] = recipe::measure(folder, options.peers.as_deref(), options.threads)?;
+    }
     if options.json {
         eprint!("{}", report::text(&found));
         println!("{found}");
@@ -64,6 +56,30 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         print!("{}", report::text(&found));
     }
     Ok(())
+}
+
+/// The cases, with the machine's matrix products before and after them.
+fn speeds(options: &Options, clock: Clock, wanted: &[Case]) -> Result<Value> {
+    let needed: Vec<&str> = wanted.iter().map(|case| case.what).chain(["sgemm"]).collect();
+    let commands = command::all(&needed, options.peers.as_deref(), options.threads)?;
+    let mut servers = commands.iter().map(|command| Server::start(command.command())).collect::<Result<Vec<_>>>()?;
+    let machine = machine(options, &servers);
+    let mut sgemm = vec![clock.measure(&cases::sgemm(), &mut servers)?];
+    let rows = wanted.iter().map(|case| clock.measure(case, &mut servers)).collect::<Result<Vec<_>>>()?;
+    sgemm.push(clock.measure(&cases::sgemm(), &mut servers)?);
+    Ok(report::json(machine, &sgemm, &rows))
+}
+
+fn machine(options: &Options, servers: &[Server]) -> Value {
+    let mut versions: Vec<_> = servers.iter().map(|server| json!([server.name(), server.hello["version"]])).collect();
+    versions.dedup();
+    json!({
+        "threads": options.threads,
+        "processor": processor(),
+        "device": servers.iter().find_map(|server| server.hello["device"].as_str()),
+        "versions": versions,
+        "quick": options.quick,
+    })
 }
 
 impl Options {

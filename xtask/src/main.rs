@@ -16,7 +16,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   golden           reruns the scripts that made the golden numbers and compares; needs a Python with torch (PYTHON=...)
   bench [--peers PYTHON] [--only WHAT[:MODEL[:BATCH]],..] [--quick] [--json] [--mnist DIR] [--threads N]
                    speed and memory of training and prediction against the same networks in plain Burn and, with a Python that
-                   has xtask/peers/requirements.txt, in PyTorch and ONNX Runtime; WHAT is train, predict, memory or mnist";
+                   has xtask/peers/requirements.txt, in PyTorch and ONNX Runtime; WHAT is train, predict, memory,
+                   start or mnist";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -7,7 +7,7 @@ pub(crate) const PLAIN: &str = "Burn";
 pub(crate) const TORCH: &str = "PyTorch";
 pub(crate) const ONNX: &str = "ONNX Runtime";
 
-const KINDS: [&str; 5] = ["sgemm", "train", "predict", "memory", "mnist"];
+const KINDS: [&str; 6] = ["sgemm", "train", "predict", "memory", "start", "mnist"];
 
 /// One comparison.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,8 +8,11 @@ use serde_json::Value;
 
 use crate::workspace;
 
-const EXAMPLES: [(&str, &str); 2] = [("trainer", "bench_train"), ("infer", "bench_predict")];
-const SCRIPTS: [&str; 2] = ["torch_peer.py", "onnx_peer.py"];
+/// Package, example, and what it does.
+const EXAMPLES: [(&str, &str, &[&str]); 2] =
+    [("trainer", "bench_train", &["train", "sgemm"]), ("infer", "bench_predict", &["predict"])];
+const SCRIPTS: [(&str, &[&str]); 2] =
+    [("torch_peer.py", &["train", "predict", "sgemm"]), ("onnx_peer.py", &["predict", "sgemm"])];
 
 /// What the libraries below take their number of threads from.
 const THREADS: [&str; 4] = ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"];
@@ -36,14 +39,15 @@ pub(crate) fn set_threads(command: &mut Command, threads: usize) {
     command.envs(THREADS.map(|name| (name, threads.to_string())));
 }
 
-/// Ours, and with `python` the peers.
-pub(crate) fn all(python: Option<&str>, threads: usize) -> Result<Vec<Peer>> {
-    let ours = EXAMPLES.iter().map(|(package, example)| {
+/// Ours, and with `python` the peers: those that do any of what is `needed`.
+pub(crate) fn all(needed: &[&str], python: Option<&str>, threads: usize) -> Result<Vec<Peer>> {
+    let does = |what: &[&str]| what.iter().any(|what| needed.contains(what));
+    let ours = EXAMPLES.iter().filter(|(.., what)| does(what)).map(|(package, example, _)| {
         let program = build(&["-p", package, "--example", example], example)?;
         Ok(Peer { program, arguments: Vec::new(), threads })
     });
     let mut peers = ours.collect::<Result<Vec<_>>>()?;
-    for script in SCRIPTS.iter().filter(|_| python.is_some()) {
+    for (script, _) in SCRIPTS.iter().filter(|(_, what)| python.is_some() && does(what)) {
         let program = PathBuf::from(python.unwrap_or_default());
         peers.push(Peer { program, arguments: vec![self::script(script), threads.to_string()], threads });
     }

@@ -122,7 +122,8 @@ impl Contest {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The middle of `values`.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let (lower, upper) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
     Some((lower + upper) / 2.0)

@@ -98,7 +98,7 @@ fn left_behind(runners: &[Runner], round: usize) -> Vec<bool> {
 }
 
 /// The peak memory of every process that trains, each with one variant alone: from its start on, libraries included.
-pub(crate) fn memory(commands: &[Peer], clock: Clock) -> Result<Vec<Value>> {
+pub(crate) fn memory(commands: &[Peer], clock: Clock) -> Result<Value> {
     let mut found = Vec::new();
     for command in commands {
         let variants = Server::start(command.command())?.variants(MEMORY.what);
@@ -115,7 +115,7 @@ pub(crate) fn memory(commands: &[Peer], clock: Clock) -> Result<Vec<Value>> {
             }));
         }
     }
-    Ok(found)
+    Ok(json!(found))
 }
 
 #[cfg(test)]

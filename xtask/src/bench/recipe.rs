@@ -8,6 +8,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::command::{build, script, set_threads};
+use super::contest::median;
+use super::startup::Scratch;
 use crate::workspace;
 
 const TURNS: usize = 3;
@@ -22,7 +24,7 @@ type Turns<'a> = (&'a str, Vec<Outcome>);
 /// Runs each `TURNS` times on the files in `folder` and gives the seconds and the test accuracies.
 pub(crate) fn measure(folder: &str, python: Option<&str>, threads: usize) -> Result<Value> {
     let trainer = build(&["-p", "trainer", "--bin", "trainer"], "trainer")?;
-    let runs = std::env::temp_dir().join(format!("striate-bench-{}", std::process::id()));
+    let runs = Scratch::new("mnist")?;
     let mut found: Vec<Turns<'_>> = vec![("striate", Vec::new())];
     found.extend(python.map(|_| (super::cases::TORCH, Vec::new())));
     for turn in 0..TURNS {
@@ -31,7 +33,7 @@ pub(crate) fn measure(folder: &str, python: Option<&str>, threads: usize) -> Res
             let mut command = if *who == "striate" {
                 let mut command = Command::new(&trainer);
                 command.args(["train", folder, "--recipe"]).arg(workspace::root().join(RECIPE));
-                command.args(["--format", "json", "--seed", &turn.to_string(), "--runs"]).arg(&runs);
+                command.args(["--format", "json", "--seed", &turn.to_string(), "--runs"]).arg(&runs.0);
                 command
             } else {
                 let mut command = Command::new(python.unwrap_or_default());
@@ -44,8 +46,6 @@ pub(crate) fn measure(folder: &str, python: Option<&str>, threads: usize) -> Res
             results.push((start.elapsed().as_secs_f64(), accuracy(&text)));
         }
     }
-    // Best effort: a scratch folder left behind harms nobody.
-    let _ = std::fs::remove_dir_all(&runs);
     Ok(summary(&found))
 }
 
@@ -71,9 +71,7 @@ fn summary(found: &[Turns<'_>]) -> Value {
 }
 
 fn middle(results: &[Outcome]) -> f64 {
-    let mut seconds: Vec<f64> = results.iter().map(|(seconds, _)| *seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+    median(results.iter().map(|(seconds, _)| *seconds).collect()).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

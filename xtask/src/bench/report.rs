@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 use super::cases::{ONNX, PLAIN, TORCH};
 use super::contest::Contest;
 
+/// How many times as fast as PyTorch the recipe must be.
+const LEAST_MNIST: f64 = 2.0;
+/// The part of PyTorch's peak memory that ours may be.
+const MOST_MEMORY: f64 = 0.7;
 const WHO: [&str; 3] = [PLAIN, TORCH, ONNX];
 
-/// Everything. `peak` is the greatest speed that any matrix product or any network of the run reached; shares are of that.
-pub(crate) fn json(machine: Value, sgemm: &[Contest], rows: &[Contest], memory: &[Value], recipe: Value) -> Value {
+/// Speeds. `peak` is the greatest speed that any matrix product or any network of the run reached; shares are of that.
+pub(crate) fn json(machine: Value, sgemm: &[Contest], rows: &[Contest]) -> Value {
     let all = sgemm.iter().chain(rows);
     let speeds = all.flat_map(|contest| {
         let speed = |best| contest.gflops(best).filter(|speed| speed.is_finite());
@@ -31,8 +35,6 @@ pub(crate) fn json(machine: Value, sgemm: &[Contest], rows: &[Contest], memory: 
         "peak": peak.as_ref().map(|(gflops, name)| json!({"gflops": gflops, "by": name})),
         "sgemm": sgemm.iter().map(|contest| contest.json(&[])).collect::<Vec<_>>(),
         "rows": rows.collect::<Vec<_>>(),
-        "memory": memory,
-        "mnist": recipe,
     })
 }
 
@@ -47,6 +49,9 @@ pub(crate) fn text(found: &Value) -> String {
     if !memory.is_empty() {
         out += &memories(&memory);
     }
+    if found["start"].is_object() {
+        out += &start(&found["start"]);
+    }
     if found["mnist"].is_object() {
         out += &recipe(&found["mnist"]);
     }
@@ -59,13 +64,14 @@ fn head(found: &Value) -> String {
         .iter()
         .map(|pair| format!("{} {}", word(&pair[0]), word(&pair[1])))
         .collect::<Vec<_>>();
-    let mut out = format!(
-        "{} threads on {}, device {}; {}\n",
-        machine["threads"],
-        word(&machine["processor"]),
-        word(&machine["device"]),
-        versions.join(", ")
-    );
+    let mut out = format!("{} threads on {}", machine["threads"], word(&machine["processor"]));
+    if versions.is_empty() {
+        return out + "\n\n";
+    }
+    let _ = writeln!(out, ", device {}; {}", word(&machine["device"]), versions.join(", "));
+    if machine["quick"] == true {
+        out += "quick: few and short rounds, without torch.compile; the numbers are for comparing changes\n";
+    }
     let speeds: Vec<String> = sgemm_speeds(found).into_iter().map(|(who, speed)| format!("{who} {speed:.0}")).collect();
     let _ = writeln!(out, "SGEMM of 2048, GFLOP/s: {}", speeds.join(", "));
     let _ = writeln!(
@@ -149,12 +155,17 @@ fn speeds(rows: &[Value]) -> String {
 
 fn must(must: &Value) -> String {
     let Some(ratio) = must["ratio"].as_f64() else { return String::new() };
-    let kept = must["kept"].as_bool().map_or("?", |kept| if kept { "yes" } else { "NO" });
-    format!("{ratio:.1}x {}: {kept}", word(&must["who"]))
+    format!("{ratio:.1}x {}: {}", word(&must["who"]), kept(&must["kept"]))
+}
+
+fn kept(kept: &Value) -> &'static str {
+    kept.as_bool().map_or("?", |kept| if kept { "yes" } else { "NO" })
 }
 
 fn memories(rows: &[Value]) -> String {
-    let ours = rows.iter().find(|row| row["variant"] == "ours").and_then(|row| row["peak_bytes"].as_f64());
+    let peak = |row: &Value| row["peak_bytes"].as_f64();
+    let ours = rows.iter().find(|row| row["variant"] == "ours").and_then(peak);
+    let theirs = rows.iter().filter(|row| row["who"] == TORCH).filter_map(peak).reduce(f64::min);
     let mut out = format!(
         "peak memory, train cnn at batch 256\n{:<40}{:>8}{:>14}{:>14}\n",
         "", "MB", "at its start", "ours to this"
@@ -167,7 +178,23 @@ fn memories(rows: &[Value]) -> String {
         let name = format!("{} {}", word(&row["who"]), word(&row["variant"]));
         let _ = writeln!(out, "{name:<40}{:>8}{:>14}{ratio:>14}", megabytes("peak_bytes"), megabytes("start_bytes"));
     }
+    if let Some((ours, theirs)) = ours.zip(theirs) {
+        let kept = kept(&json!(ours <= MOST_MEMORY * theirs));
+        let _ = writeln!(out, "{:.2} of PyTorch's least; at most {MOST_MEMORY}: {kept}", ours / theirs);
+    }
     out + "\n"
+}
+
+fn start(found: &Value) -> String {
+    let milliseconds =
+        |value: &Value| value.as_f64().map_or_else(String::new, |seconds| format!("{:.1} ms", 1e3 * seconds));
+    format!(
+        "infer predict of one image, from process start to its end: median {}, fastest {}; at most {}: {}\n\n",
+        milliseconds(&found["median_s"]),
+        milliseconds(&found["best_s"]),
+        milliseconds(&found["must"]["seconds"]),
+        kept(&found["must"]["kept"]),
+    )
 }
 
 fn recipe(found: &Value) -> String {
@@ -182,7 +209,10 @@ fn recipe(found: &Value) -> String {
             number(&row["accuracy"], 4)
         );
     }
-    let _ = writeln!(out, "ratio {}", number(&found["ratio"], 2));
+    if let Some(ratio) = found["ratio"].as_f64() {
+        let _ =
+            writeln!(out, "{ratio:.2} times as fast; at least {LEAST_MNIST}: {}", kept(&json!(ratio >= LEAST_MNIST)));
+    }
     out
 }
 
@@ -218,7 +248,7 @@ mod tests {
     fn the_peak_is_the_fastest_of_the_run_and_shares_are_of_it() {
         let sgemm = [contest("sgemm", TORCH, "onednn", 1.0, 400_000_000_000)];
         let rows = [contest("train", "striate", "ours", 1.0, 100_000_000_000)];
-        let found = json(Value::Null, &sgemm, &rows, &[], Value::Null);
+        let found = json(Value::Null, &sgemm, &rows);
         assert_eq!(found["peak"]["by"], "PyTorch onednn (sgemm)");
         assert_eq!(found["rows"][0]["share_of_peak"], 0.25);
         let text = text(&found);
