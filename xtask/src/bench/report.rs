@@ -248,7 +248,7 @@ mod tests {
     fn the_peak_is_the_fastest_of_the_run_and_shares_are_of_it() {
         let sgemm = [contest("sgemm", TORCH, "onednn", 1.0, 400_000_000_000)];
         let rows = [contest("train", "striate", "ours", 1.0, 100_000_000_000)];
-        let found = json(Value::Null, &sgemm, &rows);
+        let found = json(json!({"versions": [["PyTorch", "2"]]}), &sgemm, &rows);
         assert_eq!(found["peak"]["by"], "PyTorch onednn (sgemm)");
         assert_eq!(found["rows"][0]["share_of_peak"], 0.25);
         let text = text(&found);
