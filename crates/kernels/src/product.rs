@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, MemMask, Simd, WithSimd};
 
 /// `C[i][j] = start + sum over k of A[rows[i].a + steps[k].a] * B[panel(j) + steps[k].b + j]`: where the factors lie.
 ///
@@ -200,14 +200,14 @@ impl Tile<'_> {
     }
 }
 
-/// The body for each row and vector of a tile, written out: a loop would be unrolled too late for the sums to stay in registers.
+/// The body for each row, or vector, of a tile, written out: a loop would be unrolled too late for the sums to stay in registers, and a
+/// closure need not be inlined, which here would cost a call for each product.
 macro_rules! each {
-    ($i:ident < $m:ident, $body:block) => {
-        each!(@ $i < $m, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+    ($i:ident < $count:ident, $body:block) => {
+        each!(@ $i < $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
     };
-    (@ $i:ident < $m:ident, $body:block, $($at:literal)*) => {
-        $(if $at < $m {
-            const { assert!($m <= 12) };
+    (@ $i:ident < $count:ident, $body:block, $($at:literal)*) => {
+        $(if $at < $count {
             let $i: usize = $at;
             $body
         })*
@@ -222,57 +222,92 @@ impl<const M: usize, const N: usize, const TAIL: bool, const LANES: bool> WithSi
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        const { assert!(M <= 12 && N <= 2) };
         let tile = self.0;
-        let lanes = S::F32_LANES;
+        let vector = Vector::<S, N, TAIL> { simd, mask: simd.mask_between_m32s(0, (tile.columns - (N - 1) * S::F32_LANES) as u32) };
         let held = tile.rows.len().min(M);
-        let mask = simd.mask_between_m32s(0, (tile.columns - (N - 1) * lanes) as u32);
         let zero = simd.splat_f32s(0.0);
         let mut sums = [[zero; N]; M];
+        let mut a = [tile.a; M];
         // SAFETY: `Product::run` compared the slices with the greatest place of rows, steps and panels; vectors that reach beyond the
         // columns are read and written under the mask.
         unsafe {
-            let load = |from: *const f32, j: usize| match TAIL && j == N - 1 {
-                true => simd.mask_load_ptr_f32s(mask, from.add(j * lanes)),
-                false => from.add(j * lanes).cast::<S::f32s>().read_unaligned(),
-            };
-            let last = held - 1;
-            let mut a = [tile.a; M];
             each!(i < M, {
                 // A row that isn't there computes the last one again, and keeps it to itself.
-                let row = tile.rows.get_unchecked(if i < last { i } else { last });
+                let row = tile.rows.get_unchecked(if i < held { i } else { held - 1 });
                 a[i] = tile.a.add(row.a);
                 if !tile.bias.is_null() {
-                    sums[i] = std::array::from_fn(|j| load(tile.bias, j));
+                    each!(j < N, { sums[i][j] = vector.load(tile.bias, j) });
                 } else if tile.add {
-                    sums[i] = std::array::from_fn(|j| load(tile.c.add(row.c), j));
+                    each!(j < N, { sums[i][j] = vector.load(tile.c.add(row.c), j) });
                 }
             });
             for step in tile.steps {
                 let from = tile.b.add(step.b as usize);
-                let b: [S::f32s; N] = std::array::from_fn(|j| load(from, j));
+                let mut b = [zero; N];
+                each!(j < N, { b[j] = vector.load(from, j) });
                 each!(i < M, {
                     let from = a[i].add(step.a as usize);
-                    sums[i] = std::array::from_fn(|j| {
-                        let a = if LANES { load(from, j) } else { simd.splat_f32s(*from) };
-                        simd.mul_add_e_f32s(a, b[j], sums[i][j])
-                    });
+                    if LANES {
+                        each!(j < N, { sums[i][j] = simd.mul_add_e_f32s(vector.load(from, j), b[j], sums[i][j]) });
+                    } else {
+                        let a = simd.splat_f32s(*from);
+                        each!(j < N, { sums[i][j] = simd.mul_add_e_f32s(a, b[j], sums[i][j]) });
+                    }
                 });
             }
             each!(i < M, {
                 if i < held {
                     let c = tile.c.add(tile.rows.get_unchecked(i).c);
-                    for (j, &sum) in sums[i].iter().enumerate() {
-                        // Not a number stays what it is.
-                        let sum =
-                            if tile.relu { simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum) } else { sum };
-                        let to = c.add(j * lanes);
-                        match TAIL && j == N - 1 {
-                            true => simd.mask_store_ptr_f32s(mask, to, sum),
-                            false => to.cast::<S::f32s>().write_unaligned(sum),
+                    each!(j < N, {
+                        let mut sum = sums[i][j];
+                        if tile.relu {
+                            // Not a number stays what it is.
+                            sum = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
                         }
-                    }
+                        vector.store(c, j, sum);
+                    });
                 }
             });
+        }
+    }
+}
+
+/// The vectors of a row, the last of which may be cut.
+#[derive(Clone, Copy)]
+struct Vector<S: Simd, const N: usize, const TAIL: bool> {
+    simd: S,
+    mask: MemMask<S::m32s>,
+}
+
+impl<S: Simd, const N: usize, const TAIL: bool> Vector<S, N, TAIL> {
+    /// # Safety
+    /// What the j-th vector holds can be read.
+    #[inline(always)]
+    unsafe fn load(self, row: *const f32, j: usize) -> S::f32s {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = row.add(j * S::F32_LANES);
+            if TAIL && j == N - 1 {
+                self.simd.mask_load_ptr_f32s(self.mask, from)
+            } else {
+                from.cast::<S::f32s>().read_unaligned()
+            }
+        }
+    }
+
+    /// # Safety
+    /// What the j-th vector holds can be written.
+    #[inline(always)]
+    unsafe fn store(self, row: *mut f32, j: usize, values: S::f32s) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = row.add(j * S::F32_LANES);
+            if TAIL && j == N - 1 {
+                self.simd.mask_store_ptr_f32s(self.mask, to, values);
+            } else {
+                to.cast::<S::f32s>().write_unaligned(values);
+            }
         }
     }
 }
