@@ -61,11 +61,7 @@ impl Batch {
 
     /// Moves the batch to `device`: inputs `[batch, channels, height, width]` (pixels as 0..=1), and the targets where there are any.
     pub fn into_tensors(self, device: &Device) -> (Tensor<4>, Option<Target>) {
-        let floats = match self.inputs {
-            Inputs::Floats(values) => values,
-            Inputs::Pixels(values) => values.into_iter().map(|value| f32::from(value) / 255.0).collect(),
-        };
-        let inputs = Tensor::from_data(TensorData::new(floats, self.shape), device);
+        let inputs = Tensor::from_data(TensorData::new(self.inputs.into_floats(), self.shape), device);
         let rows = self.shape[0];
         let target = self.targets.map(|targets| match targets {
             Targets::Classes(values) => {
@@ -77,5 +73,15 @@ impl Batch {
             }
         });
         (inputs, target)
+    }
+}
+
+impl Inputs {
+    /// The numbers that the network takes: pixels as 0..=1.
+    pub fn into_floats(self) -> Vec<f32> {
+        match self {
+            Self::Floats(values) => values,
+            Self::Pixels(values) => values.into_iter().map(|value| f32::from(value) / 255.0).collect(),
+        }
     }
 }

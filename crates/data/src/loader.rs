@@ -23,6 +23,7 @@ pub struct Loader {
     shuffle: Option<u64>,
     augment: Option<(Augment, u64)>,
     workers: usize,
+    floats: bool,
 }
 
 /// The batches of one epoch, in order. The first error is the last item. Dropping it early stops and joins the threads.
@@ -34,7 +35,7 @@ impl Loader {
     /// Batches of `batch` samples of `dataset` at `indices`, in the order given; the last one may be short.
     pub fn new(dataset: Arc<Dataset>, indices: Vec<u32>, batch: usize) -> Self {
         let indices = Arc::new(indices);
-        Self { dataset, indices, batch: batch.max(1), shuffle: None, augment: None, workers: 0 }
+        Self { dataset, indices, batch: batch.max(1), shuffle: None, augment: None, workers: 0, floats: false }
     }
 
     /// Shuffles each epoch by a permutation of (seed, epoch).
@@ -52,6 +53,13 @@ impl Loader {
     /// Makes batches ahead on `workers` threads, 64 at most; 0, the default, makes each when it is asked for. The batches are the same.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// Makes pixels 0..=1 where batches are made, so that the threads ahead do it: batches of images then take four bytes for each of
+    /// their values. The numbers are those that [`Batch::into_tensors`] would make.
+    pub fn floats(mut self) -> Self {
+        self.floats = true;
         self
     }
 
@@ -124,6 +132,9 @@ impl Maker {
         if let Some((augment, seed)) = augment {
             let mut random = Random::new(*seed, Purpose::Mix, self.epoch, number as u32);
             augment.mix(&mut batch, dataset.targets.names().len(), &mut random);
+        }
+        if self.loader.floats {
+            batch.inputs = Inputs::Floats(batch.inputs.into_floats());
         }
         Ok(batch)
     }

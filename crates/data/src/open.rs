@@ -28,6 +28,9 @@ pub struct OpenOptions {
     pub test: Option<PathBuf>,
     /// A split.csv to follow instead of cutting.
     pub split: Option<PathBuf>,
+    /// The share that is cut for validation where the data has none, 0 (nothing chooses: the last epoch is taken) to below 1.
+    /// `None`: a tenth.
+    pub val: Option<f64>,
     /// Decides cuts and `limit`.
     pub seed: u64,
     /// Keep a stratified part of this many samples.

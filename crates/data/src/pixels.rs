@@ -131,7 +131,15 @@ impl Histogram {
     /// Counts one sample, `[channels, plane]`.
     pub(crate) fn add(mut self, sample: &[u8], plane: usize) -> Self {
         for (counts, values) in self.0.iter_mut().zip(sample.chunks_exact(plane)) {
-            values.iter().for_each(|&value| counts[usize::from(value)] += 1);
+            let (words, rest) = values.as_chunks::<8>();
+            for word in words {
+                // Backgrounds are of one value; counting them one by one would wait for the same counter each time.
+                match *word == [word[0]; 8] {
+                    true => counts[usize::from(word[0])] += 8,
+                    false => word.iter().for_each(|&value| counts[usize::from(value)] += 1),
+                }
+            }
+            rest.iter().for_each(|&value| counts[usize::from(value)] += 1);
         }
         self
     }

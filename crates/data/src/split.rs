@@ -14,7 +14,7 @@ pub use strata::cut;
 
 /// The part of unassigned samples that is kept for testing.
 const TEST: f64 = 0.2;
-/// The part of what then remains that validates.
+/// The part of what then remains that validates, where nothing else is asked for.
 const VAL: f64 = 0.1;
 
 /// Indices into a [`Dataset`](crate::Dataset), ascending within each split; no sample is in two of them.
@@ -91,6 +91,10 @@ pub fn assign(
     options: &OpenOptions,
 ) -> Result<(Split, Vec<String>), Error> {
     let n = targets.len();
+    let val = options.val.unwrap_or(VAL);
+    if !(0.0..1.0).contains(&val) {
+        return Err(Error::option("--val", format!("expected a share from 0 to below 1, found {val}")));
+    }
     if n == 0 {
         return Err(Error::unusable(path, "there are no samples", "give a data set that has some"));
     }
@@ -100,7 +104,7 @@ pub fn assign(
             notes.push(format!("split: as `{}` says", file.display()));
             Split::of(&file::read(file, sources, n)?)
         }
-        None => complete(given, targets, options.seed, &mut notes),
+        None => complete(given, targets, options.seed, val, &mut notes),
     };
     check(&split, targets, path, options)?;
     if let Some(limit) = options.limit.filter(|&limit| limit < split.len()) {
@@ -121,7 +125,7 @@ pub fn assign(
 }
 
 /// Cuts what the data set doesn't give.
-fn complete(given: &[Part], targets: &Targets, seed: u64, notes: &mut Vec<String>) -> Split {
+fn complete(given: &[Part], targets: &Targets, seed: u64, val: f64, notes: &mut Vec<String>) -> Split {
     let n = targets.len() as u32;
     let part = |index: u32| given.get(index as usize).copied().unwrap_or_default();
     let unassigned: Vec<u32> = (0..n).filter(|&index| part(index) == Part::Unassigned).collect();
@@ -134,11 +138,15 @@ fn complete(given: &[Part], targets: &Targets, seed: u64, notes: &mut Vec<String
     let mut cuts = Vec::new();
     if test_missing && !pool.is_empty() {
         (pool, split.test) = cut(&pool, targets, TEST, seed);
-        cuts.push("a fifth for testing");
+        cuts.push("a fifth for testing".to_owned());
     }
-    if split.val.is_empty() && !pool.is_empty() {
-        (pool, split.val) = cut(&pool, targets, VAL, seed);
-        cuts.push(if cuts.is_empty() { "a tenth for validation" } else { "then a tenth of the rest for validation" });
+    if split.val.is_empty() && !pool.is_empty() && val > 0.0 {
+        (pool, split.val) = cut(&pool, targets, val, seed);
+        let share = if val == VAL { "a tenth".to_owned() } else { format!("a share of {val}") };
+        cuts.push(match cuts.is_empty() {
+            true => format!("{share} for validation"),
+            false => format!("then {share} of the rest for validation"),
+        });
     }
     if !cuts.is_empty() {
         let from = if from_train && given.contains(&Part::Train) { "the training samples" } else { "the samples" };

@@ -140,6 +140,18 @@ impl Classification {
     }
 }
 
+/// How many rows have their highest output at the target, or where the target is highest.
+pub(crate) fn hits(outputs: Tensor<2>, target: &Target) -> Tensor<1> {
+    let outputs = outputs.inner();
+    let [batch, _] = outputs.dims();
+    let found = outputs.argmax(1); // [batch, 1]
+    let meant = match target {
+        Target::Classes(classes) => classes.clone().inner().reshape([batch, 1]),
+        Target::Dense(shares) => shares.clone().inner().argmax(1),
+    };
+    found.equal(meant).float().sum()
+}
+
 /// The class of row `index`; of mixed targets the one with the largest share (the first of equals).
 pub(crate) fn dominant_class(targets: &BatchTargets, index: usize) -> Option<usize> {
     match targets {

@@ -135,6 +135,16 @@ impl Task {
         }
     }
 
+    /// How many rows of `outputs`, `[batch, outputs]`, have their highest value at the class that is meant (of mixed targets the one
+    /// with the largest share), as a number `[1]` on their device, without autodiff: for watching a training without reading the
+    /// outputs. `None` where the task has no accuracy.
+    pub fn hits(&self, outputs: Tensor<2>, target: &Target) -> Option<Tensor<1>> {
+        match self {
+            Self::Classification(_) => Some(crate::classification::hits(outputs, target)),
+            Self::MultiLabel(_) | Self::Regression(_) => None,
+        }
+    }
+
     /// The training loss in words, such as `cross-entropy, label smoothing 0.1`.
     pub fn loss_name(&self) -> String {
         match self {

@@ -27,9 +27,9 @@ pub enum Event {
         batch: usize,
         /// Samples in the batch.
         samples: usize,
-        /// Mean loss of the epoch so far.
+        /// Mean loss of the epoch so far, as last read from the device: after the first batch, and then every 16.
         loss: f64,
-        /// Accuracy of the epoch so far, where the task has one.
+        /// Accuracy of the epoch so far, where the task has one; read with the loss.
         accuracy: Option<f64>,
         /// The learning rate of this step.
         lr: f64,

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
-use data::{Batch, BatchTargets};
+use burn::tensor::Device;
+use data::Batch;
 use models::{Kind, Model, Pass};
 use tasks::{Metrics, Task};
 
-use crate::evaluate::read;
 use crate::gradient::{self, Accumulator};
 use crate::optimizer::{Optimizer, ParameterInfo};
 use crate::progress::{Best, Sums};
 use crate::schedule::{Plateau, Schedule};
+use crate::unread::{Place, Unread};
 use crate::{Checkpoint, Ema, Ended, EpochSummary, Error, Event, Progress, TrainConfig};
 
 /// Everything that changes while training.
@@ -31,6 +31,8 @@ pub(crate) struct Learner<'a> {
     batches: usize,
     /// Learning rate of the last update.
     lr: f64,
+    /// Batches that the epoch's sums don't hold yet.
+    unread: Unread,
     /// The epoch's sums at the last update: what a checkpoint holds.
     settled: Sums,
 }
@@ -54,6 +56,7 @@ impl<'a> Learner<'a> {
             config,
             batches,
             lr: 0.0,
+            unread: Unread::default(),
             settled: Sums::default(),
         };
         learner.lr = learner.next_lr();
@@ -70,7 +73,10 @@ impl Learner<'_> {
         self.accumulator.add(&self.model, gradients, samples);
         self.progress.batch += 1;
         if self.accumulator.batches() == self.config.accumulate || self.progress.batch == self.batches {
-            return self.update();
+            self = self.update()?;
+        }
+        if self.unread.is_due() {
+            self.read_losses()?;
         }
         Ok(self)
     }
@@ -83,20 +89,14 @@ impl Learner<'_> {
     /// Feeds a batch forward and its loss backward: the gradients of the mean loss over the batch.
     fn backpropagate(&mut self, batch: Batch) -> Result<GradientsParams, Error> {
         let samples = batch.len();
-        let targets = batch.targets.clone();
-        let (inputs, target) = batch.into_tensors(&self.device);
-        let (Some(target), Some(targets)) = (target, targets) else {
+        let (inputs, Some(target)) = batch.into_tensors(&self.device) else {
             return Err(Error::Config("the data set has no targets to learn from".into()));
         };
         let index = (self.progress.epoch * self.batches + self.progress.batch) as u64;
         let outputs = self.model.forward(inputs, Pass::Train { seed: self.config.seed, step: index });
         let loss = self.task.loss(outputs.clone(), &target);
-
-        let value = f64::from(read(loss.clone().inner())?.first().copied().unwrap_or(f32::NAN));
-        if !value.is_finite() {
-            return Err(self.diverged(format!("the loss is {value}")));
-        }
-        self.progress.sums += self.sums(value, samples, outputs.inner(), &targets)?;
+        let place = Place { batch: self.progress.batch + 1, ..self.place() };
+        self.unread.push(place, samples, loss.clone().inner(), self.task.hits(outputs, &target));
         Ok(GradientsParams::from_grads(loss.backward(), &self.model))
     }
 
@@ -105,22 +105,40 @@ impl Learner<'_> {
         self.lr = self.next_lr();
         let gradients = std::mem::take(&mut self.accumulator).mean();
         let (gradients, scale) = gradient::clip(&self.model, gradients, self.config.clip_norm, self.config.clip_value)
-            .map_err(|error| self.diverged(error.to_string()))?;
+            // A loss that went wrong earlier is the cause.
+            .or_else(|error| self.read_losses().and_then(|()| Err(self.place().diverged(error.to_string()))))?;
         self.model = self.optimizer.step_scaled(self.model, gradients, self.lr, scale);
         self.progress.step += 1;
-        self.settled = self.progress.sums;
+        if !self.unread.mark_update() {
+            self.settled = self.progress.sums;
+        }
         if let Some(ema) = &mut self.ema {
             ema.update(&self.model);
         }
         Ok(self)
     }
 
+    /// Brings the epoch's sums up to date: nothing is judged or saved before the losses are known to be finite.
+    fn read_losses(&mut self) -> Result<(), Error> {
+        self.unread.read(&mut self.progress.sums, &mut self.settled)
+    }
+
+    /// The last batch that was learned.
+    fn place(&self) -> Place {
+        let progress = &self.progress;
+        Place { step: progress.step, epoch: progress.epoch + 1, batch: progress.batch }
+    }
+
     /// The model that is validated and saved: the averaged weights where there are some.
-    pub(crate) fn candidate(&self) -> Model {
-        match &self.ema {
+    ///
+    /// # Errors
+    /// If a loss on the way to it wasn't finite.
+    pub(crate) fn candidate(&mut self) -> Result<Model, Error> {
+        self.read_losses()?;
+        Ok(match &self.ema {
             Some(ema) => ema.model(&self.model).valid(),
             None => self.model.valid(),
-        }
+        })
     }
 
     /// Ends the epoch: judges it by its validation, steps what follows epochs, and begins the next.
@@ -175,7 +193,7 @@ impl Learner<'_> {
         }
     }
 
-    /// What just happened, for the caller.
+    /// What just happened, for the caller: the sums are those of the last reading.
     pub(crate) fn step_event(&self, samples: usize) -> Event {
         let progress = &self.progress;
         Event::Step {
@@ -189,17 +207,21 @@ impl Learner<'_> {
     }
 
     /// The state after the last update. Batches that wait for the next one are not in it: they are learned again.
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
+    ///
+    /// # Errors
+    /// If a loss on the way to it wasn't finite.
+    pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        self.read_losses()?;
         let tensors = models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data));
         let mut progress = self.progress.clone();
         progress.batch -= self.accumulator.batches();
         progress.sums = self.settled;
-        Checkpoint {
+        Ok(Checkpoint {
             progress,
             model: tensors.collect(),
             optimizer: self.optimizer.state(),
             ema: self.ema.as_ref().map(Ema::state),
-        }
+        })
     }
 
     /// Goes back to a checkpoint of this run.
@@ -220,20 +242,6 @@ impl Learner<'_> {
         let per_epoch = self.batches.div_ceil(self.config.accumulate) as u64;
         let total = per_epoch * self.config.epochs as u64;
         self.schedule.lr(self.progress.step, total, per_epoch)
-    }
-
-    /// The sums of one batch.
-    fn sums(&self, loss: f64, samples: usize, outputs: Tensor<2>, targets: &BatchTargets) -> Result<Sums, Error> {
-        let correct = match self.task {
-            Task::Classification(_) => correct(&read(outputs)?, targets, samples),
-            _ => 0,
-        };
-        Ok(Sums { loss: loss * samples as f64, samples: samples as u64, correct })
-    }
-
-    fn diverged(&self, what: String) -> Error {
-        let progress = &self.progress;
-        Error::Diverged { step: progress.step, epoch: progress.epoch + 1, batch: progress.batch + 1, what }
     }
 }
 
@@ -259,20 +267,4 @@ fn judge(best: &mut Option<Best>, epoch: usize, val: Option<&Metrics>, task: &Ta
 fn monitored(val: &Metrics, task: &Task) -> Option<(f64, bool)> {
     let (monitor, higher_is_better) = task.monitor();
     val.get(monitor).map(|value| (value, higher_is_better))
-}
-
-/// How many rows have their highest output at the target, or at the heaviest part of a mixed one.
-fn correct(outputs: &[f32], targets: &BatchTargets, samples: usize) -> u64 {
-    let width = outputs.len() / samples.max(1);
-    let highest = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at);
-    let rows = outputs.chunks_exact(width.max(1));
-    match targets {
-        BatchTargets::Classes(classes) => {
-            rows.zip(classes).filter(|(row, class)| highest(row) == **class as usize).count() as u64
-        }
-        BatchTargets::Dense { values, .. } => {
-            rows.zip(values.chunks_exact(width.max(1))).filter(|(row, target)| highest(row) == highest(target)).count()
-                as u64
-        }
-    }
 }

@@ -17,6 +17,7 @@ mod run_folder;
 pub mod schedule;
 mod state;
 mod train;
+mod unread;
 
 pub use checkpoint::Checkpoint;
 pub use config::TrainConfig;

@@ -78,7 +78,8 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
     let Job { config, dataset, task, device, run, resume, provenance } = job;
     config.check()?;
     let split = &dataset.split;
-    let loader = |indices: &[u32], batch| Loader::new(dataset.clone(), indices.to_vec(), batch).workers(config.workers);
+    let loader =
+        |indices: &[u32], batch| Loader::new(dataset.clone(), indices.to_vec(), batch).workers(config.workers).floats();
     let training = loader(&split.train, config.batch).shuffled(config.seed).augmented(config.augment, config.seed);
     // Validation needs no gradients, so its batches can be larger at the same memory.
     let held_out = |indices: &[u32]| loader(indices, config.batch.max(256));
@@ -126,12 +127,12 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
             }
         }
         if ended == Some(Ended::Interrupted) {
-            learner.checkpoint().save(&run.checkpoints())?;
+            learner.checkpoint()?.save(&run.checkpoints())?;
             break;
         }
 
         // Validate: on samples that no gradient saw. The best epoch is chosen by this and nothing else.
-        let candidate = learner.candidate();
+        let candidate = learner.candidate()?;
         let metrics = match split.val.is_empty() {
             true => None,
             false => Some(evaluate(&candidate, &task, &held_out(&split.val), &device)?),
@@ -147,7 +148,7 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
         if summary.best {
             file.save(&run.best())?;
         }
-        learner.checkpoint().save(&run.checkpoints())?;
+        learner.checkpoint()?.save(&run.checkpoints())?;
         run.append_result(&summary)?;
         on_event(Event::Epoch(summary));
         // A goal that is reached in the last moment is reached.

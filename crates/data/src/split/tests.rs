@@ -232,3 +232,20 @@ fn a_split_file_that_does_not_fit_is_refused_by_name() {
         read("\u{feff}split,sample\nTraining,a/1.png\ntrain,b/1.png\nvalid,a/2.png\nunused,b/2.png\n").unwrap().0;
     assert_eq!(split, Split { train: vec![0, 1], val: vec![2], test: vec![] });
 }
+
+#[test]
+fn the_share_for_validation_can_be_chosen_and_be_nothing() {
+    let targets = classes((0..100).map(|n| n % 2).collect());
+    let sizes = |val| {
+        let options = OpenOptions { val, ..OpenOptions::default() };
+        let split = assign_all(&targets, &options).unwrap().0;
+        [split.train.len(), split.val.len(), split.test.len()]
+    };
+    assert_eq!(sizes(None), [72, 8, 20]);
+    assert_eq!(sizes(Some(0.25)), [60, 20, 20]);
+    assert_eq!(sizes(Some(0.0)), [80, 0, 20]);
+    for val in [1.0, -0.1, f64::NAN] {
+        let options = OpenOptions { val: Some(val), ..OpenOptions::default() };
+        assert!(message(assign_all(&targets, &options)).contains("--val"), "{val}");
+    }
+}

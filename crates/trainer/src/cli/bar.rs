@@ -23,6 +23,8 @@ pub(crate) struct Bar {
 
 /// Between the lines of a long epoch where there is no terminal to draw a bar on.
 const PLAIN_EVERY: Duration = Duration::from_secs(15);
+/// Between two pictures of the bar: a step may take less than drawing one.
+const BAR_EVERY: Duration = Duration::from_millis(100);
 
 impl Bar {
     /// Draws on stderr, or not at all; `unit` is what is learned: images, rows.
@@ -50,6 +52,11 @@ impl Bar {
             }
             Event::Step { epoch, batch, samples, loss, accuracy, .. } => {
                 self.learned += *samples as u64;
+                let wait = if self.bar.is_some() { BAR_EVERY } else { PLAIN_EVERY };
+                if self.said.elapsed() < wait {
+                    return;
+                }
+                self.said = Instant::now();
                 let rate = self.learned as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
                 let accuracy = accuracy.map(|value| format!("  accuracy {:5.2} %", value * 100.0)).unwrap_or_default();
                 let state = format!("loss {loss:.4}{accuracy}  {} {}/s", grouped(rate as u64), self.unit);
@@ -59,11 +66,7 @@ impl Bar {
                         bar.set_message(state);
                         bar.set_position(((epoch - 1) * self.batches + batch) as u64);
                     }
-                    None if self.said.elapsed() >= PLAIN_EVERY => {
-                        self.said = Instant::now();
-                        self.say(&format!("epoch {epoch}/{} batch {batch}/{}  {state}", self.epochs, self.batches));
-                    }
-                    None => {}
+                    None => self.say(&format!("epoch {epoch}/{} batch {batch}/{}  {state}", self.epochs, self.batches)),
                 }
             }
             Event::Epoch(summary) => {

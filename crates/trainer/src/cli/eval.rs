@@ -29,6 +29,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     let mut options = data_options(arguments)?;
     // The same data is then cut as it was for training, and none of the training samples is measured as a test.
     options.seed = options.seed.or_else(|| file.provenance.pointer("/options/seed")?.as_u64());
+    options.val = options.val.or_else(|| file.provenance.pointer("/options/val")?.as_f64());
     let mut open = settle::open_options(&options)?;
     open.like = Some(Like { input: file.model.input().clone(), outputs: task.outputs_kind() });
     let dataset = data::open(&settle::locate(&options)?, &open)?;

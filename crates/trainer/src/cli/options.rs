@@ -50,6 +50,11 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_SPLIT", value_name = "FILE", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<PathBuf>,
+    /// Share of the training samples that is kept for validation where the data has none for it; 0 for no validation, so that the
+    /// last epoch is taken [default: 0.1]
+    #[arg(long, env = "STRIATE_VAL", value_name = "SHARE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val: Option<f64>,
     /// Keep a stratified part of N samples
     #[arg(long, env = "STRIATE_LIMIT", value_name = "N", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]

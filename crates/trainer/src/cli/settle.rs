@@ -46,6 +46,7 @@ pub(crate) fn open_options(options: &Options) -> Result<OpenOptions> {
         drop: options.drop.clone().unwrap_or_default(),
         test: options.test.clone(),
         split: options.split.clone(),
+        val: options.val,
         seed: options.seed.unwrap_or(0),
         limit: options.limit,
         image_size: options.imgsz.as_deref().map(image_size).transpose()?,

@@ -1,0 +1,139 @@
+//! Losses and counts of steps that still lie on the device. Reading a number waits for all work before it, so many are read at once, and
+//! the device never runs dry meanwhile. What the numbers mean is the learner's.
+
+use burn::tensor::Tensor;
+
+use crate::Error;
+use crate::evaluate::read;
+use crate::progress::Sums;
+
+/// Steps between two readings: a loss that isn't finite is found at most this many late.
+const EVERY: usize = 16;
+
+/// Where a batch stands in its run, as errors name it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Optimizer steps done before.
+    pub(crate) step: u64,
+    /// Counted from 1.
+    pub(crate) epoch: usize,
+    /// In the epoch, counted from 1.
+    pub(crate) batch: usize,
+}
+
+impl Place {
+    pub(crate) fn diverged(self, what: String) -> Error {
+        Error::Diverged { step: self.step, epoch: self.epoch, batch: self.batch, what }
+    }
+}
+
+/// A batch that was learned and not yet counted.
+#[derive(Debug)]
+struct Entry {
+    place: Place,
+    samples: usize,
+    /// `[1]`.
+    loss: Tensor<1>,
+    /// `[1]`, where the task counts them.
+    hits: Option<Tensor<1>>,
+    /// Whether an update followed.
+    updated: bool,
+}
+
+/// The batches since the last reading, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Unread(Vec<Entry>);
+
+impl Unread {
+    /// Takes in a batch: its mean loss and how many of its samples were right, `[1]` each and without autodiff.
+    pub(crate) fn push(&mut self, place: Place, samples: usize, loss: Tensor<1>, hits: Option<Tensor<1>>) {
+        self.0.push(Entry { place, samples, loss, hits, updated: false });
+    }
+
+    /// Whether it is time to read: after the first batch of an epoch, which shows that all is well, and then now and again.
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.len() >= EVERY || self.0.first().is_some_and(|entry| entry.place.batch == 1)
+    }
+
+    /// An update followed the last batch. False where there is none: it was read before.
+    pub(crate) fn mark_update(&mut self) -> bool {
+        self.0.last_mut().map(|entry| entry.updated = true).is_some()
+    }
+
+    /// Reads everything, with one wait: adds it to `sums`, and makes `settled` what they were at the last update.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] with the place of the first batch whose loss isn't finite.
+    pub(crate) fn read(&mut self, sums: &mut Sums, settled: &mut Sums) -> Result<(), Error> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let entries = std::mem::take(&mut self.0);
+        let numbers = entries.iter().flat_map(|entry| [Some(&entry.loss), entry.hits.as_ref()]).flatten();
+        let mut numbers = read(Tensor::cat(numbers.cloned().collect(), 0))?.into_iter();
+        for entry in entries {
+            let loss = f64::from(numbers.next().unwrap_or(f32::NAN));
+            let correct = entry.hits.map_or(0, |_| numbers.next().unwrap_or(0.0) as u64);
+            if !loss.is_finite() {
+                return Err(entry.place.diverged(format!("the loss is {loss}")));
+            }
+            let samples = entry.samples;
+            *sums += Sums { loss: loss * samples as f64, samples: samples as u64, correct };
+            if entry.updated {
+                *settled = *sums;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn push(unread: &mut Unread, batch: usize, loss: f32) {
+        let number = |value: f32| Tensor::<1>::from_floats([value], &Device::flex());
+        let place = Place { step: batch as u64 - 1, epoch: 1, batch };
+        unread.push(place, 10, number(loss), Some(number(4.0)));
+    }
+
+    #[test]
+    fn numbers_are_added_in_order_and_updates_settle_them() {
+        let (mut unread, mut sums, mut settled) = (Unread::default(), Sums::default(), Sums::default());
+        for batch in 1..=5 {
+            push(&mut unread, batch, batch as f32);
+            if batch == 3 {
+                assert!(unread.mark_update());
+            }
+        }
+        unread.read(&mut sums, &mut settled).unwrap();
+        assert_eq!((sums.loss, sums.samples, sums.correct), (150.0, 50, 20));
+        assert_eq!((settled.loss, settled.samples, settled.correct), (60.0, 30, 12));
+        assert!(!unread.mark_update(), "nothing is left");
+    }
+
+    #[test]
+    fn the_first_loss_that_is_not_finite_is_named_by_its_place() {
+        let (mut unread, mut sums, mut settled) = (Unread::default(), Sums::default(), Sums::default());
+        for (batch, loss) in [(7, 1.0), (8, f32::NAN), (9, f32::INFINITY)] {
+            push(&mut unread, batch, loss);
+        }
+        let error = unread.read(&mut sums, &mut settled).unwrap_err();
+        assert!(matches!(error, Error::Diverged { step: 7, epoch: 1, batch: 8, .. }), "{error}");
+    }
+
+    #[test]
+    fn an_epoch_is_read_after_its_first_batch_and_then_now_and_again() {
+        let mut unread = Unread::default();
+        push(&mut unread, 1, 1.0);
+        assert!(unread.is_due());
+        unread.read(&mut Sums::default(), &mut Sums::default()).unwrap();
+        for batch in 2..2 + EVERY {
+            assert!(!unread.is_due());
+            push(&mut unread, batch, 1.0);
+        }
+        assert!(unread.is_due());
+    }
+}
