@@ -181,3 +181,20 @@ fn regression_is_standardised_by_the_training_split_alone() {
     assert_eq!(task.mean, [3.0]);
     assert!((task.std[0] - (8.0_f32 / 3.0).sqrt()).abs() < 1e-6);
 }
+
+#[test]
+fn hits_are_counted_on_the_device_as_accuracy_counts_them() {
+    let task = Task::Classification(Classification { classes: names(3), label_smoothing: 0.0, class_weights: None });
+    let rows = [0.1, 2.0, 0.3, 5.0, 5.0, 1.0, -1.0, -2.0, -0.5, 0.0, 1.0, 0.0];
+    let shares = [0.0, 0.6, 0.4, 1.0, 0.0, 0.0, 0.9, 0.0, 0.1, 0.0, 0.2, 0.8];
+    let plain = Device::default();
+    for device in [plain.clone(), plain.autodiff()] {
+        let outputs = || Tensor::<2>::from_data(TensorData::new(rows.to_vec(), [4, 3]), &device);
+        let classes = Tensor::<1, Int>::from_data(TensorData::new(vec![1, 0, 2, 0], [4]), &device);
+        let dense = Tensor::<2>::from_data(TensorData::new(shares.to_vec(), [4, 3]), &device);
+        let count = |target| task.hits(outputs(), &target).unwrap().into_scalar::<f32>();
+        // Of equal outputs the first counts.
+        assert_eq!(count(Target::Classes(classes)), 3.0);
+        assert_eq!(count(Target::Dense(dense)), 2.0);
+    }
+}

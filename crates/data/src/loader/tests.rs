@@ -173,3 +173,19 @@ fn labels_stay_classes_unless_samples_are_mixed() {
     let BatchTargets::Dense { width: 3, values } = targets("mixup") else { panic!() };
     assert_eq!(values.iter().filter(|&&value| value == 1.0).count(), 1);
 }
+
+#[test]
+fn floats_are_the_numbers_that_tensors_would_be_made_of() {
+    for text in ["none", "mixup=0.4"] {
+        let loader = augmented(pictures(20, 1), text, 3);
+        let bytes = batches(loader.clone().epoch(0));
+        for workers in [0, 2] {
+            let floats = batches(loader.clone().floats().workers(workers).epoch(0));
+            for (bytes, floats) in bytes.iter().zip(floats) {
+                assert!(matches!(floats.inputs, Inputs::Floats(_)));
+                assert_eq!(floats.inputs.into_floats(), bytes.inputs.clone().into_floats());
+                assert_eq!(floats.targets, bytes.targets);
+            }
+        }
+    }
+}
