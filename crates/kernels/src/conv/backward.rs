@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::geometry::{Geometry, Margins};
-use super::window::{CUT, MaxPool};
+use super::pool::MaxPool;
+use super::window::UnpoolRow;
 use super::{pad, weights};
 use crate::product::{Product, Start};
 use crate::{parallel, scratch};
@@ -155,38 +156,13 @@ impl Plan<'_> {
                     let at = margins.place([row, 0], channels);
                     dy[at..at + line].fill(0.0);
                 }
+                let row = size[1] * channels;
                 let from = &from[image * gradient.len()..(image + 1) * gradient.len()];
-                let pixels = gradient.chunks_exact(channels).zip(from.chunks_exact(channels));
-                for (pixel, (gradient, from)) in pixels.enumerate() {
-                    let corner = [pixel / size[1] * pool.stride, pixel % size[1] * pool.stride];
-                    self.unpool(*pool, gradient, from, margins.place(corner, channels), margins.size[1], dy, bias);
+                for (down, (gradient, from)) in gradient.chunks_exact(row).zip(from.chunks_exact(row)).enumerate() {
+                    let dy = &mut dy[margins.place([down * pool.stride, 0], channels)..];
+                    UnpoolRow { pool: *pool, gradient, from, dy, width: margins.size[1], channels, bias }.run();
                 }
             }
-        }
-    }
-
-    /// Gives the gradient of one window to the values that won it.
-    #[expect(clippy::too_many_arguments, reason = "one window and where it lies")]
-    fn unpool(
-        &self,
-        pool: MaxPool,
-        gradient: &[f32],
-        from: &[u8],
-        corner: usize,
-        width: usize,
-        dy: &mut [f32],
-        bias: &mut [f32],
-    ) {
-        let channels = self.geometry.outputs;
-        // Windows that don't overlap, tap by tap: whole vectors, and nothing to read before it is written.
-        for tap in 0..pool.size * pool.size {
-            let at = corner + ((tap / pool.size) * width + tap % pool.size) * channels;
-            for ((dy, &gradient), &from) in dy[at..at + channels].iter_mut().zip(gradient).zip(from) {
-                *dy += if usize::from(from) == tap { gradient } else { 0.0 };
-            }
-        }
-        for ((bias, &gradient), &from) in bias.iter_mut().zip(gradient).zip(from) {
-            *bias += if from == CUT { 0.0 } else { gradient };
         }
     }
 

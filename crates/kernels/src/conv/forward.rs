@@ -1,7 +1,8 @@
 //! The convolution of a batch, with bias, ReLU and maximum pooling where they follow. Plain slices in channels-last order; no tensors.
 
 use super::geometry::Geometry;
-use super::window::MaxPool;
+use super::pool::MaxPool;
+use super::window::PoolRow;
 use super::{pad, weights};
 use crate::product::{Product, Start};
 use crate::{parallel, scratch};
@@ -94,7 +95,8 @@ impl Forward {
                     let at = (first + row) * pooled;
                     let from = if from.is_empty() { &mut [][..] } else { &mut from[at..at + pooled] };
                     let lines = &lines[row * pool.stride * line..];
-                    pool.row(lines, width, channels, self.relu, &mut out[at..at + pooled], from);
+                    let out = &mut out[at..at + pooled];
+                    PoolRow { pool, rows: lines, width, channels, relu: self.relu, out, from }.run();
                 }
             }
         });

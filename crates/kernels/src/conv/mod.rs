@@ -15,11 +15,13 @@ mod forward;
 mod geometry;
 #[cfg(feature = "flex")]
 mod pad;
+mod pool;
 #[cfg(feature = "flex")]
 mod weights;
+#[cfg(feature = "flex")]
 mod window;
 
-pub use window::MaxPool;
+pub use pool::MaxPool;
 
 /// What follows a convolution in the same pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

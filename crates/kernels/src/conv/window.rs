@@ -3,97 +3,151 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::pool::MaxPool;
 use crate::product::arch;
 
 /// No value of the window got through.
 pub(crate) const CUT: u8 = u8::MAX;
 
-/// Windows of `size` x `size`, `stride` apart, without padding: rows and columns that fill none are left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MaxPool {
-    /// Rows and columns of a window: at most 15.
-    pub size: usize,
-    /// Steps between windows.
-    pub stride: usize,
+/// A row of windows over `rows`, the lines of a map `width` pixels wide.
+pub(crate) struct PoolRow<'a> {
+    pub(crate) pool: MaxPool,
+    pub(crate) rows: &'a [f32],
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
+    pub(crate) relu: bool,
+    pub(crate) out: &'a mut [f32],
+    /// Which value won, or empty where nobody asks.
+    pub(crate) from: &'a mut [u8],
 }
 
-impl MaxPool {
-    /// Height and width after a map of `size`; `None` where no window fits.
-    pub(crate) fn output(self, size: [usize; 2]) -> Option<[usize; 2]> {
-        let along = |side: usize| Some(side.checked_sub(self.size)? / self.stride + 1);
-        Some([along(size[0])?, along(size[1])?])
-    }
-
-    /// Pools a row of windows, of which `rows` are the lines of the map, `width` pixels wide, into `out`; `from` is empty where nobody
-    /// asks for the places.
-    pub(crate) fn row(self, rows: &[f32], width: usize, channels: usize, relu: bool, out: &mut [f32], from: &mut [u8]) {
-        assert!(rows.len() >= self.size * width * channels, "the lines of a window");
-        arch().dispatch(PoolRow { pool: self, rows, width, channels, relu, out, from });
+impl PoolRow<'_> {
+    pub(crate) fn run(self) {
+        arch().dispatch(self);
     }
 }
-
-struct PoolRow<'a> {
-    pool: MaxPool,
-    rows: &'a [f32],
-    width: usize,
-    channels: usize,
-    relu: bool,
-    out: &'a mut [f32],
-    from: &'a mut [u8],
-}
-
-/// Channels that are pooled at once: a fixed number, so that the compiler makes vectors of them.
-const WIDE: usize = 16;
 
 impl WithSimd for PoolRow<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { pool, rows, width, channels, relu, out, from } = self;
-        let mut none = [];
+        let zero = simd.splat_f32s(0.0);
         for (column, out) in out.chunks_exact_mut(channels).enumerate() {
-            let from = if from.is_empty() { &mut none[..] } else { &mut from[column * channels..][..channels] };
-            let corner = column * pool.stride;
-            for first in (0..channels).step_by(WIDE) {
-                let held = (channels - first).min(WIDE);
-                let mut best = [0.0f32; WIDE];
-                let mut place = [0u32; WIDE];
-                for tap in 0..pool.size * pool.size {
-                    let pixel = (tap / pool.size) * width + corner + tap % pool.size;
-                    let line = &rows[pixel * channels + first..][..held];
-                    if let Ok(line) = <&[f32; WIDE]>::try_from(line) {
-                        take(&mut best, &mut place, line, tap as u32);
-                    } else {
-                        let mut filled = [0.0; WIDE];
-                        filled[..held].copy_from_slice(line);
-                        take(&mut best, &mut place, &filled, tap as u32);
+            let corner = column * pool.stride * channels;
+            let mut first = 0;
+            while first < channels {
+                let held = S::F32_LANES.min(channels - first);
+                let mut best = zero;
+                let mut place = simd.splat_u32s(0);
+                for down in 0..pool.size {
+                    for right in 0..pool.size {
+                        let at = corner + (down * width + right) * channels + first;
+                        let value = load(simd, &rows[at..at + held]);
+                        // The last that is not a number wins, as in Burn and PyTorch.
+                        let number = simd.equal_f32s(value, value);
+                        let wins = simd.or_m32s(simd.greater_than_f32s(value, best), simd.not_m32s(number));
+                        let tap = (down * pool.size + right) as u32;
+                        if tap == 0 {
+                            best = value;
+                        } else {
+                            best = simd.select_f32s(wins, value, best);
+                            place = simd.select_u32s(wins, simd.splat_u32s(tap), place);
+                        }
                     }
                 }
                 if relu {
-                    for lane in 0..WIDE {
-                        let cut = best[lane] <= 0.0;
-                        best[lane] = if cut { 0.0 } else { best[lane] };
-                        place[lane] = if cut { u32::from(CUT) } else { place[lane] };
+                    let cut = simd.less_than_or_equal_f32s(best, zero);
+                    best = simd.select_f32s(cut, zero, best);
+                    place = simd.select_u32s(cut, simd.splat_u32s(u32::from(CUT)), place);
+                }
+                store(simd, &mut out[first..first + held], best);
+                if !from.is_empty() {
+                    let at = column * channels + first;
+                    let places: &[u32] = bytemuck::cast_slice(std::slice::from_ref(&place));
+                    for (byte, &place) in from[at..at + held].iter_mut().zip(places) {
+                        *byte = place as u8;
                     }
                 }
-                out[first..first + held].copy_from_slice(&best[..held]);
-                if !from.is_empty() {
-                    let bytes: [u8; WIDE] = std::array::from_fn(|lane| place[lane] as u8);
-                    from[first..first + held].copy_from_slice(&bytes[..held]);
-                }
+                first += held;
             }
         }
     }
 }
 
-/// Takes what is greater, or not a number: the last of these wins, as in Burn and PyTorch.
+/// The gradient of a row of windows, given to the values that won, in `dy`: lines `width` pixels wide from the first of the windows on,
+/// which hold zeros or what other windows gave.
+pub(crate) struct UnpoolRow<'a> {
+    pub(crate) pool: MaxPool,
+    pub(crate) gradient: &'a [f32],
+    pub(crate) from: &'a [u8],
+    pub(crate) dy: &'a mut [f32],
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
+    /// Sums for each channel, or empty.
+    pub(crate) bias: &'a mut [f32],
+}
+
+impl UnpoolRow<'_> {
+    pub(crate) fn run(self) {
+        arch().dispatch(self);
+    }
+}
+
+impl WithSimd for UnpoolRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { pool, gradient, from, dy, width, channels, bias } = self;
+        let zero = simd.splat_f32s(0.0);
+        for (column, gradient) in gradient.chunks_exact(channels).enumerate() {
+            let corner = column * pool.stride * channels;
+            let mut first = 0;
+            while first < channels {
+                let held = S::F32_LANES.min(channels - first);
+                let mut places = simd.splat_u32s(0);
+                let wide: &mut [u32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut places));
+                for (wide, &byte) in wide.iter_mut().zip(&from[column * channels + first..][..held]) {
+                    *wide = u32::from(byte);
+                }
+                let gradient = load(simd, &gradient[first..first + held]);
+                for down in 0..pool.size {
+                    for right in 0..pool.size {
+                        let at = corner + (down * width + right) * channels + first;
+                        let dy = &mut dy[at..at + held];
+                        let here = simd.equal_u32s(places, simd.splat_u32s((down * pool.size + right) as u32));
+                        let given = simd.select_f32s(here, gradient, zero);
+                        // Windows side by side are the first to write; where they overlap, what is there stays.
+                        let sum = if pool.stride < pool.size { simd.add_f32s(load(simd, dy), given) } else { given };
+                        store(simd, dy, sum);
+                    }
+                }
+                if !bias.is_empty() {
+                    let bias = &mut bias[first..first + held];
+                    let cut = simd.equal_u32s(places, simd.splat_u32s(u32::from(CUT)));
+                    let sum = simd.add_f32s(load(simd, bias), simd.select_f32s(cut, zero, gradient));
+                    store(simd, bias, sum);
+                }
+                first += held;
+            }
+        }
+    }
+}
+
+/// As many values as there are, up to a vector.
 #[inline(always)]
-fn take(best: &mut [f32; WIDE], place: &mut [u32; WIDE], line: &[f32; WIDE], tap: u32) {
-    for lane in 0..WIDE {
-        let value = line[lane];
-        let wins = tap == 0 || value > best[lane] || value.is_nan();
-        best[lane] = if wins { value } else { best[lane] };
-        place[lane] = if wins { tap } else { place[lane] };
+fn load<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
+    if values.len() == S::F32_LANES { bytemuck::pod_read_unaligned(bytemuck::cast_slice(values)) } else { simd.partial_load_f32s(values) }
+}
+
+/// The counterpart of [`load`].
+#[inline(always)]
+fn store<S: Simd>(simd: S, to: &mut [f32], values: S::f32s) {
+    if to.len() == S::F32_LANES {
+        to.copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&values)));
+    } else {
+        simd.partial_store_f32s(to, values);
     }
 }
