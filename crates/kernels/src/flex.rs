@@ -12,7 +12,7 @@ use burn::tensor::{Bytes, DType, Shape, Tensor};
 use crate::parallel;
 
 /// Whether the CPU kernels can take this tensor: f32 on Flex, with gradients or without.
-pub(crate) fn is_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
+pub fn is_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     if tensor.dtype() != DType::F32 {
         return false;
     }

@@ -10,12 +10,18 @@ mod norm;
 #[cfg(feature = "flex")]
 mod parallel;
 #[cfg(feature = "flex")]
+mod plan;
+#[cfg(feature = "flex")]
 mod product;
 #[cfg(feature = "flex")]
 mod rows;
 #[cfg(feature = "flex")]
 mod scratch;
 
+#[cfg(feature = "flex")]
+pub use flex::is_flex;
+#[cfg(feature = "flex")]
+pub use plan::{Activation, Layer, Plan};
 pub use conv::{After, MaxPool, composed, conv2d};
 pub use join::Join;
 pub use norm::{batch_norm, batch_norm_train};

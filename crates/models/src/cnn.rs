@@ -100,9 +100,9 @@ impl CnnConfig {
 /// A CNN for an input of known shape.
 #[derive(Debug)]
 pub(crate) struct CnnPlan {
-    stages: Vec<StagePlan>,
-    pool: HeadPool,
-    head: MlpPlan,
+    pub(crate) stages: Vec<StagePlan>,
+    pub(crate) pool: HeadPool,
+    pub(crate) head: MlpPlan,
 }
 
 impl CnnPlan {

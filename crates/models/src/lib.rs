@@ -17,6 +17,8 @@ mod mlp;
 mod model;
 mod named;
 mod parameters;
+#[cfg(feature = "flex")]
+mod plan;
 mod preset;
 mod stage;
 mod summary;

@@ -78,12 +78,12 @@ impl Default for StageConfig {
 /// A stage for an input of known shape.
 #[derive(Debug)]
 pub(crate) struct StagePlan {
-    blocks: Vec<BlockPlan>,
-    norm: Normalisation,
-    activation: Activation,
+    pub(crate) blocks: Vec<BlockPlan>,
+    pub(crate) norm: Normalisation,
+    pub(crate) activation: Activation,
     /// Whether the last activation waits for pooling.
     late: bool,
-    pool: Option<PoolConfig>,
+    pub(crate) pool: Option<PoolConfig>,
     dropout: f64,
     /// `[channels, height, width]` after the stage.
     pub(crate) output: [usize; 3],

@@ -23,7 +23,7 @@ named! {
     }
 }
 
-const EPSILON: f64 = 1e-5;
+pub(crate) const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
 /// How many groups `group` makes of `channels`: the greatest divisor that is 32 at most.

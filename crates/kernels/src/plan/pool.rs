@@ -1,0 +1,139 @@
+//! Windows of a map, and the whole map, channel by channel.
+
+use pulp::{Simd, WithSimd};
+
+use super::map::Map;
+use crate::product::arch;
+
+/// What a window becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Max,
+    /// The greatest, or 0 where that is below it.
+    MaxRelu,
+    Mean,
+}
+
+/// Windows of `size` x `size`, `stride` apart, without padding.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pool {
+    pub(super) kind: Kind,
+    pub(super) size: usize,
+    pub(super) stride: usize,
+}
+
+impl Pool {
+    /// Height and width after a map of `size`; `None` where no window fits.
+    pub(super) fn output(self, size: [usize; 2]) -> Option<[usize; 2]> {
+        if self.size == 0 || self.stride == 0 {
+            return None;
+        }
+        let along = |side: usize| Some(side.checked_sub(self.size)? / self.stride + 1);
+        Some([along(size[0])?, along(size[1])?])
+    }
+
+    /// One row of windows: `from` begins with the first value of their upper row, whose rows are `pitch` apart, `to` with the first of
+    /// `to.len() / channels` windows.
+    pub(super) fn row(self, from: &[f32], pitch: usize, channels: usize, to: &mut [f32]) {
+        arch().dispatch(Row { pool: self, from, pitch, channels, to });
+    }
+
+    /// A whole map.
+    pub(super) fn run(self, map: &Map, from: &[f32], to_map: &Map, to: &mut [f32]) {
+        for (row, to) in to_map.lines_mut(to).enumerate() {
+            self.row(&from[map.row(row * self.stride)..], map.pitch(), map.channels, to);
+        }
+    }
+}
+
+struct Row<'a> {
+    pool: Pool,
+    from: &'a [f32],
+    pitch: usize,
+    channels: usize,
+    to: &'a mut [f32],
+}
+
+/// Channels at once: a fixed number, so that the compiler makes vectors of them.
+const WIDE: usize = 16;
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        match self.pool.kind {
+            // Not a number stays what it is, and the last of these wins, as in Burn and PyTorch.
+            Kind::Max => self.reduce(f32::NEG_INFINITY, take, |best| best),
+            Kind::MaxRelu => self.reduce(f32::NEG_INFINITY, take, |best| if best < 0.0 { 0.0 } else { best }),
+            Kind::Mean => {
+                let count = (self.pool.size * self.pool.size) as f32;
+                self.reduce(0.0, |sum, value| sum + value, |sum| sum / count)
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn take(best: f32, value: f32) -> f32 {
+    if value > best || value.is_nan() { value } else { best }
+}
+
+impl Row<'_> {
+    #[inline(always)]
+    fn reduce(self, start: f32, with: impl Fn(f32, f32) -> f32, end: impl Fn(f32) -> f32) {
+        let Self { pool: Pool { size, stride, .. }, from, pitch, channels, to } = self;
+        for (column, to) in to.chunks_exact_mut(channels).enumerate() {
+            let corner = column * stride * channels;
+            let mut wide = to.chunks_exact_mut(WIDE);
+            for (index, to) in wide.by_ref().enumerate() {
+                let mut all = [start; WIDE];
+                for row in 0..size {
+                    for tap in 0..size {
+                        let from = &from[row * pitch + corner + tap * channels + index * WIDE..][..WIDE];
+                        for lane in 0..WIDE {
+                            all[lane] = with(all[lane], from[lane]);
+                        }
+                    }
+                }
+                for lane in 0..WIDE {
+                    to[lane] = end(all[lane]);
+                }
+            }
+            let rest = channels / WIDE * WIDE;
+            for (lane, to) in wide.into_remainder().iter_mut().enumerate() {
+                let mut all = start;
+                for row in 0..size {
+                    for tap in 0..size {
+                        all = with(all, from[row * pitch + corner + tap * channels + rest + lane]);
+                    }
+                }
+                *to = end(all);
+            }
+        }
+    }
+}
+
+/// The mean of each channel.
+pub(super) fn global_average(map: &Map, from: &[f32], to: &mut [f32]) {
+    let to = &mut to[..map.channels];
+    to.fill(0.0);
+    for line in map.lines(from) {
+        for pixel in line.chunks_exact(map.channels) {
+            to.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+        }
+    }
+    let count = (map.size[0] * map.size[1]) as f32;
+    to.iter_mut().for_each(|sum| *sum /= count);
+}
+
+/// Every `stride`-th pixel, its channels from number `before` on, zeros in all others.
+pub(super) fn subsample(map: &Map, from: &[f32], to_map: &Map, to: &mut [f32], stride: usize, before: usize) {
+    for (row, to) in to_map.lines_mut(to).enumerate() {
+        let from = &from[map.row(row * stride)..];
+        for (column, to) in to.chunks_exact_mut(to_map.channels).enumerate() {
+            to.fill(0.0);
+            to[before..before + map.channels].copy_from_slice(&from[column * stride * map.channels..][..map.channels]);
+        }
+    }
+}
