@@ -14,6 +14,8 @@ mod plan;
 #[cfg(feature = "flex")]
 mod product;
 #[cfg(feature = "flex")]
+mod relu;
+#[cfg(feature = "flex")]
 mod rows;
 #[cfg(feature = "flex")]
 mod scratch;

@@ -6,7 +6,7 @@ use kernels::After;
 use crate::{
     Activation, Normalisation, Pass,
     builder::Builder,
-    layers::{Conv2d, ConvSpec, Norm, Subsample},
+    layers::{Conv2d, ConvSpec, Norm, Subsample, finish},
 };
 
 /// A block for an input of known shape.
@@ -66,23 +66,17 @@ impl Block {
     /// `[batch, channels, height, width]` to the plan's output.
     pub(crate) fn forward(&self, x: Tensor<4>, pass: Pass) -> Tensor<4> {
         let Some(conv2) = &self.conv2 else {
-            return self.activation.forward(convolve(x, &self.conv1, &self.norm1, self.after, pass));
+            return finish(self.conv1.forward(x, self.after), &self.norm1, None, self.activation, pass);
         };
-        let y = self.activation.forward(convolve(x.clone(), &self.conv1, &self.norm1, After::default(), pass));
-        let y = convolve(y, conv2, &self.norm2, After::default(), pass);
+        let y = self.conv1.forward(x.clone(), After::default());
+        let y = conv2.forward(finish(y, &self.norm1, None, self.activation, pass), After::default());
         let bridge = match (&self.shortcut, &self.subsample) {
-            (Some(project), _) => convolve(x, &project.conv, &project.norm, After::default(), pass),
+            (Some(Project { conv, norm }), _) => {
+                finish(conv.forward(x, After::default()), norm, None, Activation::None, pass)
+            }
             (None, Some(subsample)) => subsample.forward(x),
             (None, None) => x,
         };
-        self.activation.forward(y + bridge)
-    }
-}
-
-fn convolve(x: Tensor<4>, conv: &Conv2d, norm: &Option<Norm>, after: After, pass: Pass) -> Tensor<4> {
-    let x = conv.forward(x, after);
-    match norm {
-        Some(norm) => norm.forward(x, pass),
-        None => x,
+        finish(y, &self.norm2, Some(bridge), self.activation, pass)
     }
 }

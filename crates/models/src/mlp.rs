@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Activation, Error, Init, Normalisation, Pass,
     builder::Builder,
-    layers::{Dropout, Linear, Norm},
+    layers::{Dropout, Linear, Norm, finish},
     summary::{Summary, product},
 };
 
@@ -181,11 +181,7 @@ impl Mlp {
 
 impl Hidden {
     fn forward(&self, x: Tensor<2>, pass: Pass) -> Tensor<2> {
-        let mut x = self.linear.forward(x);
-        if let Some(norm) = &self.norm {
-            x = norm.forward(x, pass);
-        }
-        x = self.activation.forward(x);
+        let x = finish(self.linear.forward(x), &self.norm, None, self.activation, pass);
         match &self.dropout {
             Some(dropout) => dropout.forward(x, pass),
             None => x,

@@ -2,7 +2,11 @@
 
 use std::mem::MaybeUninit;
 
-use crate::{fresh::fresh, rows::Rows};
+use crate::{
+    fresh::fresh,
+    relu::{behind, cut},
+    rows::Rows,
+};
 
 /// Mean and biased variance of each channel.
 pub(crate) struct Statistics {
@@ -186,19 +190,6 @@ pub(crate) struct Slopes {
 #[inline(always)]
 fn normal(x: f32, mean: f32, scale: f32, bias: f32) -> f32 {
     (x - mean) * scale + bias
-}
-
-/// As Burn's ReLU: not a number stays.
-#[inline(always)]
-fn cut<const RELU: bool>(y: f32) -> f32 {
-    if RELU && y <= 0.0 { 0.0 } else { y }
-}
-
-/// The slope behind a ReLU whose output, or what it cut, is `y`. By its bits, because a branch would keep the loop from being vectors.
-#[inline(always)]
-fn behind(y: f32, slope: f32) -> f32 {
-    let keep = u32::from(!(y <= 0.0)).wrapping_neg();
-    f32::from_bits(slope.to_bits() & keep)
 }
 
 #[inline(always)]

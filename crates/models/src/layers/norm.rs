@@ -5,8 +5,10 @@ use burn::{
     tensor::Tensor,
 };
 
+use kernels::Join;
+
 use super::{operations, running::Running};
-use crate::{Pass, builder::Builder, named::named};
+use crate::{Activation, Pass, builder::Builder, named::named};
 
 named! {
     /// What normalises the outputs of a layer before its activation.
@@ -48,14 +50,24 @@ impl Norm {
             Normalisation::Group => Some(Self::Group(GroupNorm::init(channels, group_count(channels), builder))),
         }
     }
+}
 
-    /// `[batch, channels, ..]`, before and after.
-    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>, pass: Pass) -> Tensor<D> {
-        match self {
-            Self::Batch(norm) => norm.forward(x, pass),
-            Self::Group(norm) => norm.forward(x),
-        }
-    }
+/// What follows a layer, `[batch, channels, ..]` before and after: its normalisation, a bridge that is added, the activation. The ReLU
+/// and the bridge cost no pass of their own behind batch normalisation.
+pub(crate) fn finish<const D: usize>(
+    x: Tensor<D>,
+    norm: &Option<Norm>,
+    bridge: Option<Tensor<D>>,
+    activation: Activation,
+    pass: Pass,
+) -> Tensor<D> {
+    let join = Join { bridge, relu: activation == Activation::Relu };
+    let activation = if join.relu { Activation::None } else { activation };
+    activation.forward(match norm {
+        Some(Norm::Batch(norm)) => norm.forward(x, join, pass),
+        Some(Norm::Group(norm)) => join.apply(norm.forward(x)),
+        None => join.apply(x),
+    })
 }
 
 /// Normalisation over the batch. In training by the batch's own statistics, which move the running ones by a tenth: the variance
@@ -79,15 +91,15 @@ impl BatchNorm {
         }
     }
 
-    fn forward<const D: usize>(&self, x: Tensor<D>, pass: Pass) -> Tensor<D> {
+    fn forward<const D: usize>(&self, x: Tensor<D>, join: Join<D>, pass: Pass) -> Tensor<D> {
         let dims = x.dims();
         let values = dims.iter().product::<usize>() / dims[1].max(1);
         let affine = [self.weight.val(), self.bias.val()];
         if matches!(pass, Pass::Predict) || values < 2 {
             let statistics = [self.running_mean.value(), self.running_var.value()];
-            return operations::batch_norm(x, affine, statistics, EPSILON);
+            return operations::batch_norm(x, affine, statistics, EPSILON, join);
         }
-        let (output, [mean, variance]) = operations::batch_norm_train(x, affine, EPSILON);
+        let (output, [mean, variance]) = operations::batch_norm_train(x, affine, EPSILON, join);
         let unbiased = values as f64 / (values - 1) as f64;
         self.running_mean.update(mean, MOMENTUM);
         self.running_var.update(variance.mul_scalar(unbiased), MOMENTUM);
@@ -139,7 +151,7 @@ mod tests {
     fn the_running_variance_is_unbiased() {
         let norm = batch_norm();
         let x = Tensor::<2>::from_floats([[1.0, 0.0], [2.0, 0.0], [6.0, 3.0]], &Device::flex());
-        norm.forward(x, TRAIN);
+        norm.forward(x, Join::default(), TRAIN);
         // Means 3 and 1, unbiased variances 7 and 3.
         norm.running_mean
             .value()
@@ -155,7 +167,7 @@ mod tests {
     fn one_value_for_each_channel_leaves_the_statistics_alone() {
         let norm = batch_norm();
         let x = Tensor::<4>::from_floats([[[[5.0]], [[7.0]]]], &Device::flex());
-        let y = norm.forward(x, TRAIN).into_data().try_to_vec::<f32>().unwrap();
+        let y = norm.forward(x, Join::default(), TRAIN).into_data().try_to_vec::<f32>().unwrap();
         assert!((y[0] - 5.0).abs() < 1e-3 && (y[1] - 7.0).abs() < 1e-3, "{y:?}");
         assert_eq!(norm.running_var.value().into_data(), TensorData::from([1.0f32, 1.0]));
     }

@@ -5,7 +5,7 @@ use burn::tensor::{
     Tensor, module,
     ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions},
 };
-use kernels::After;
+use kernels::{After, Join};
 
 /// `[batch, inputs]` times `[inputs, outputs]`.
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
@@ -23,15 +23,15 @@ pub(crate) fn conv2d(
     kernels::conv2d(x, weight, bias, options, after)
 }
 
-/// Normalisation of each channel by given statistics.
+/// Normalisation of each channel by given statistics, with what follows in the same pass.
 pub(crate) fn batch_norm<const D: usize>(
     x: Tensor<D>,
     affine: [Tensor<1>; 2],
     statistics: [Tensor<1>; 2],
     epsilon: f64,
+    join: Join<D>,
 ) -> Tensor<D> {
-    let ([weight, bias], [mean, variance]) = (affine, statistics);
-    module::batch_norm(x, weight, bias, mean, variance, epsilon)
+    kernels::batch_norm(x, affine, statistics, epsilon, join)
 }
 
 /// Normalisation of each channel by its own statistics, which are returned: mean and biased variance, without gradient.
@@ -39,10 +39,9 @@ pub(crate) fn batch_norm_train<const D: usize>(
     x: Tensor<D>,
     affine: [Tensor<1>; 2],
     epsilon: f64,
+    join: Join<D>,
 ) -> (Tensor<D>, [Tensor<1>; 2]) {
-    let [weight, bias] = affine;
-    let result = module::batch_norm_train(x, weight, bias, epsilon);
-    (result.output, [result.mean.detach(), result.variance.detach()])
+    kernels::batch_norm_train(x, affine, epsilon, join)
 }
 
 /// The greatest of each window.
