@@ -1,5 +1,6 @@
 //! Fused operations that Burn lacks on the CPU.
 #![allow(unsafe_code, dead_code)]
+mod check;
 mod conv;
 #[cfg(feature = "flex")]
 mod flex;
@@ -24,6 +25,7 @@ mod scratch;
 pub use flex::is_flex;
 #[cfg(feature = "flex")]
 pub use plan::{Activation, Layer, Plan};
+pub use check::{Check, check};
 pub use conv::{After, MaxPool, composed, conv2d};
 pub use join::Join;
 pub use norm::{batch_norm, batch_norm_train};

@@ -224,7 +224,10 @@ impl<const M: usize, const N: usize, const TAIL: bool, const LANES: bool> WithSi
     fn with_simd<S: Simd>(self, simd: S) {
         const { assert!(M <= 12 && N <= 2) };
         let tile = self.0;
-        let vector = Vector::<S, N, TAIL> { simd, mask: simd.mask_between_m32s(0, (tile.columns - (N - 1) * S::F32_LANES) as u32) };
+        let vector = Vector::<S, N, TAIL> {
+            simd,
+            mask: simd.mask_between_m32s(0, (tile.columns - (N - 1) * S::F32_LANES) as u32),
+        };
         let held = tile.rows.len().min(M);
         let zero = simd.splat_f32s(0.0);
         let mut sums = [[zero; N]; M];

@@ -331,3 +331,17 @@ fn a_recipe_sets_every_constant_of_optimizer_and_schedule() {
     fails(run("[optimizer]\nname = \"adam\"\nbeta3 = 0.95\n"), 2, "beta3");
     fails(run("[schedule]\nname = \"cosine\"\npct_start = 0.1\n"), 2, "schedule");
 }
+
+#[test]
+fn this_machines_devices_compute_what_they_should() {
+    let scratch = tempfile::tempdir().unwrap();
+    let output = succeeds(trainer(scratch.path(), &["devices", "--check", "--format", "json"]));
+    let value: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(value["passed"], true, "{value}");
+    let operations = value["operations"].as_array().unwrap();
+    assert!(
+        operations.len() > 5 && operations.iter().all(|check| check["gradient"].as_f64().unwrap() < 1e-4),
+        "{value}"
+    );
+    fails(trainer(scratch.path(), &["devices", "--check", "--device", "gpuu"]), 2, "gpuu");
+}

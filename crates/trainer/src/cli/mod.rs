@@ -45,11 +45,8 @@ enum Command {
     /// Look at what a path holds; list and fetch well-known data sets
     #[command(subcommand)]
     Data(Data),
-    /// List the devices that this binary and machine have
-    Devices {
-        #[command(flatten)]
-        output: Output,
-    },
+    /// List the devices that this binary and machine have, or check that one computes correctly
+    Devices(Devices),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -152,6 +149,18 @@ pub(crate) struct Eval {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Devices {
+    /// Compare a device's operations, forward and backward, with double precision; exit with 6 if they differ
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// The device to check
+    #[arg(long, default_value = "auto", requires = "check")]
+    pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Inspect {
     /// A model file, the folder of a run, or the name of a preset
     pub(crate) model: String,
@@ -220,7 +229,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let manifest = crate::manifest::find(&name).map_err(failure::Failure::usage)?;
             crate::fetch::run(&manifest, dir.as_deref()).map(|()| 0)
         }
-        Some(Command::Devices { output }) => devices::run(output),
+        Some(Command::Devices(arguments)) => devices::run(&arguments),
         Some(Command::Completions { shell }) => completions::run(shell),
     }
 }

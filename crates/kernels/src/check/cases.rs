@@ -1,0 +1,101 @@
+//! What is computed on both sides: each public operation once in each of the ways that it has on the CPU, at sizes that divide by
+//! nothing, and a training step of a small network made of them.
+
+use burn::tensor::{Int, Tensor, TensorData, module, ops::ConvOptions};
+
+use super::{Lab, Outcome, gradient};
+use crate::{After, Join, MaxPool, batch_norm, batch_norm_train, conv2d};
+
+/// The operations by name.
+pub(super) const CASES: &[(&str, fn(&Lab) -> Outcome)] = &[
+    ("convolution, ReLU, maximum pooling", pooled),
+    ("convolution, 5x5 with stride", strided),
+    ("convolution in groups", grouped),
+    ("convolution of each channel", depthwise),
+    ("linear layer, ReLU", dense),
+    ("batch normalisation in training", normalised),
+    ("batch normalisation, bridge, ReLU", bridged),
+    ("training step of a small CNN", step),
+];
+
+fn convolution(lab: &Lab, x: [usize; 4], weight: [usize; 4], options: ConvOptions<2>, after: After) -> Outcome {
+    let (x, bias) = (lab.leaf(x, 1), lab.leaf([weight[0]], 3));
+    let weight = lab.leaf(weight, 2);
+    let out = conv2d(x.clone(), weight.clone(), Some(bias.clone()), options, after);
+    lab.outcome(out, |of| vec![gradient(&x, of), gradient(&weight, of), gradient(&bias, of)])
+}
+
+fn pooled(lab: &Lab) -> Outcome {
+    let after = After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) };
+    convolution(lab, [5, 3, 19, 18], [20, 3, 3, 3], ConvOptions::new([1, 1], [1, 1], [1, 1], 1), after)
+}
+
+fn strided(lab: &Lab) -> Outcome {
+    convolution(lab, [3, 17, 15, 16], [33, 17, 5, 5], ConvOptions::new([2, 2], [2, 2], [1, 1], 1), After::default())
+}
+
+fn grouped(lab: &Lab) -> Outcome {
+    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 3);
+    convolution(lab, [4, 12, 11, 9], [18, 4, 3, 3], options, After { relu: true, pool: None })
+}
+
+fn depthwise(lab: &Lab) -> Outcome {
+    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 37);
+    convolution(lab, [4, 37, 11, 9], [37, 1, 3, 3], options, After::default())
+}
+
+fn dense(lab: &Lab) -> Outcome {
+    let (x, weight, bias) = (lab.leaf([33, 70], 1), lab.leaf([70, 45], 2), lab.leaf([45], 3));
+    let out = linear(x.clone(), weight.clone(), Some(bias.clone()), true);
+    lab.outcome(out, |of| vec![gradient(&x, of), gradient(&weight, of), gradient(&bias, of)])
+}
+
+fn normalised(lab: &Lab) -> Outcome {
+    let (x, weight, bias) = (lab.leaf([6, 21, 9, 7], 1), lab.leaf([21], 2), lab.leaf([21], 3));
+    let (out, _) = batch_norm_train(x.clone(), [weight.clone(), bias.clone()], 1e-5, Join { bridge: None, relu: true });
+    lab.outcome(out, |of| vec![gradient(&x, of), gradient(&weight, of), gradient(&bias, of)])
+}
+
+fn bridged(lab: &Lab) -> Outcome {
+    let (x, bridge) = (lab.leaf([6, 21, 9, 7], 1), lab.leaf([6, 21, 9, 7], 4));
+    let (weight, bias) = (lab.leaf([21], 2), lab.leaf([21], 3));
+    let statistics = [lab.random([21], 5), lab.random([21], 6).abs().add_scalar(0.5)];
+    let after = Join { bridge: Some(bridge.clone()), relu: true };
+    let out = batch_norm(x.clone(), [weight.clone(), bias.clone()], statistics, 1e-5, after);
+    lab.outcome(out, |of| vec![gradient(&x, of), gradient(&bridge, of), gradient(&weight, of), gradient(&bias, of)])
+}
+
+/// A convolution, two linear layers, the cross-entropy: the loss, and the gradients of all weights.
+fn step(lab: &Lab) -> Outcome {
+    let (kernel, shift) = (lab.leaf([8, 1, 3, 3], 1), lab.leaf([8], 2));
+    let (hidden, lift) = (lab.leaf([8 * 5 * 5, 32], 3), lab.leaf([32], 4));
+    let output = lab.leaf([32, 10], 5);
+    let after = After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) };
+    let x = conv2d(
+        lab.random([16, 1, 10, 10], 6),
+        kernel.clone(),
+        Some(shift.clone()),
+        ConvOptions::new([1, 1], [1, 1], [1, 1], 1),
+        after,
+    );
+    let x = linear(x.flatten(1, 3).mul_scalar(0.1), hidden.clone(), Some(lift.clone()), true);
+    let logits = linear(x, output.clone(), None, false);
+    let classes: Vec<i32> = (0..16).map(|row| row * 7 % 10).collect();
+    let classes = Tensor::<1, Int>::from_data(TensorData::new(classes, [16]), &lab.device);
+    let loss = loss(logits, classes);
+    lab.outcome(loss, |of| {
+        let convolution = [gradient(&kernel, of), gradient(&shift, of)];
+        let linear = [gradient(&hidden, of), gradient(&lift, of), gradient(&output, of)];
+        convolution.into_iter().chain(linear).collect()
+    })
+}
+
+fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, relu: bool) -> Tensor<2> {
+    let x = module::linear(x, weight, bias);
+    if relu { burn::tensor::activation::relu(x) } else { x }
+}
+
+fn loss(outputs: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
+    let [batch, _] = outputs.dims();
+    burn::tensor::activation::log_softmax(outputs, 1).gather(1, classes.reshape([batch, 1])).mean().neg()
+}
