@@ -50,7 +50,7 @@ def main(folder, threads, seed):
     torch.manual_seed(seed)
     images, classes = part(folder, "train")
     start, net = time.perf_counter(), network()
-    steps = len(images) // BATCH
+    steps = -(-len(images) // BATCH)  # the last batch is smaller
     adam = torch.optim.Adam(net.parameters(), PEAK_LR, BETAS, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, PEAK_LR, total_steps=steps, cycle_momentum=False)
     order = torch.randperm(len(images))
