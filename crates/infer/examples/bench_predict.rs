@@ -1,6 +1,8 @@
 //! The predicting half of `cargo xtask bench`, spoken to as `xtask/bench/server.rs` says. Who computes: `plain`, the network in Burn's own
-//! modules on a batch that lies ready; `ours`, ours the same way; `whole`, all the way from pixels in memory to predictions. All but
-//! `whole` end with the logits on the host.
+//! modules on a batch that lies ready; `ours`, ours the same way: the plan where the backend has one, and `Model::forward` elsewhere;
+//! `whole`, all the way from pixels in memory to predictions. All but `whole` end with the logits on the host.
+
+use std::hint::black_box;
 
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{Device, Tensor};
@@ -46,6 +48,13 @@ fn plain_burn(model: &str, batch: usize, device: &Device) -> Runner {
 
 fn bare(model: &str, batch: usize, device: &Device) -> Result<Runner> {
     let (net, inputs) = (ours(model, device)?, nets::batch(model, batch, device));
+    if let Some(plan) = net.plan() {
+        let floats = inputs.into_data().try_into_vec::<f32>().map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        return Ok(stepwise(move || {
+            black_box(plan.floats(&floats));
+            Ok(())
+        }));
+    }
     Ok(stepwise(move || read(net.forward(inputs.clone(), Pass::Predict)).map(drop)))
 }
 
@@ -55,10 +64,16 @@ fn whole(model: &str, batch: usize, device: &Device) -> Result<Runner> {
     let classes = Targets::Classes { names: (0..CLASSES).map(|class| class.to_string()).collect(), values: vec![0, 1] };
     let task = Task::for_targets(&classes, &[0, 1], &Default::default())?;
     let (pixels, [channels, height, width]) = (nets::pixels(model, batch, 1), nets::shape(model));
+    let plan = net.plan();
     Ok(stepwise(move || {
-        let (inputs, shape) = (Inputs::Pixels(pixels.clone()), [batch, channels, height, width]);
-        let batch = Batch { indices: Vec::new(), shape, inputs, targets: None };
-        let outputs = read(net.forward(batch.into_tensors(&device).0, Pass::Predict))?;
+        let outputs = match &plan {
+            Some(plan) => plan.pixels(&pixels),
+            None => {
+                let (inputs, shape) = (Inputs::Pixels(pixels.clone()), [batch, channels, height, width]);
+                let batch = Batch { indices: Vec::new(), shape, inputs, targets: None };
+                read(net.forward(batch.into_tensors(&device).0, Pass::Predict))?
+            }
+        };
         let answers = outputs.chunks_exact(CLASSES).filter(|row| task.decode(row).top().is_some()).count();
         ensure!(answers * CLASSES == outputs.len(), "an image went without an answer");
         Ok(())
