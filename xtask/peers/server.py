@@ -45,8 +45,9 @@ def run_for(step, seconds):
     return {"step_s": (before - start) / len(times), "p50_s": times[len(times) // 2], "best_s": times[0], "steps": len(times)}
 
 
-def serve(peer, version, variants, build):
-    """Answers commands until stdin ends. `build(what, model, batch, variant)` gives a function that does one step."""
+def serve(peer, version, variants, build, forget=lambda: None):
+    """Answers commands until stdin ends. `build(what, model, batch, variant)` gives a function that does one step; `forget` drops what
+    `build` left elsewhere."""
     start_bytes = peak_bytes()
     answers = sys.stdout
     sys.stdout = sys.stderr  # what libraries print is no answer
@@ -57,6 +58,7 @@ def serve(peer, version, variants, build):
             return {"peak_bytes": peak_bytes(), "start_bytes": start_bytes}
         if words == ["forget"]:
             built.clear()
+            forget()
             gc.collect()
             return {}
         what, model, batch, variant, seconds = words

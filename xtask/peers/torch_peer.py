@@ -1,6 +1,7 @@
 """PyTorch's half of the benchmark: `python torch_peer.py THREADS`, spoken to as `server` says.
 
-Variants say the memory format and whether `torch.compile` made the network; `-fused` trains with `Adam(fused=True)`. `sgemm` multiplies
+Variants say the memory format and whether `torch.compile` made the network; `-fused` trains with `Adam(fused=True)`, `-frozen` makes the
+weights constants. `sgemm` multiplies
 two square matrices of BATCH rows, to measure what the machine can do: by MKL (`torch.mm`), by oneDNN (a 1x1 convolution) or by NumPy's
 OpenBLAS.
 """
@@ -16,7 +17,7 @@ import server
 
 LR = 1e-3
 TRAIN = ["eager", "eager-fused", "channels-last-fused", "compile-fused", "compile-channels-last-fused"]
-PREDICT = ["eager", "channels-last", "compile", "compile-frozen"]
+PREDICT = ["eager", "channels-last", "compile-frozen", "compile-frozen-channels-last"]
 SGEMM = ["mkl", "onednn", "openblas"]
 
 
@@ -33,7 +34,7 @@ def prepare(model, batch, variant):
 def train(model, batch, variant):
     """One step: forward, cross-entropy, backward, Adam."""
     net, inputs, classes = prepare(model, batch, variant)
-    forward = torch.compile(net) if variant.startswith("compile") else net
+    forward = torch.compile(net, dynamic=False) if variant.startswith("compile") else net
     adam = torch.optim.Adam(net.parameters(), LR, fused=True if variant.endswith("-fused") else None)
 
     def step():
@@ -48,11 +49,12 @@ def predict(model, batch, variant):
     """One step: the logits of a batch."""
     net, inputs, _ = prepare(model, batch, variant)
     net = net.eval().requires_grad_(False)
-    options = {"freezing": True} if variant == "compile-frozen" else None
-    forward = torch.compile(net, options=options) if variant.startswith("compile") else net
+    compiled = variant.startswith("compile")
+    forward = torch.compile(net, options={"freezing": True}, dynamic=False) if compiled else net
+    without_gradients = torch.no_grad if compiled else torch.inference_mode
 
     def step():
-        with torch.inference_mode(variant == "eager" or variant == "channels-last"), torch.no_grad():
+        with without_gradients():
             forward(inputs)
 
     return step
@@ -77,10 +79,9 @@ def build(what, model, batch, variant):
     """A function that does one step."""
     if what == "sgemm":
         return sgemm(batch, variant)
-    torch.compiler.reset()  # a network compiled before must not make this one's shapes dynamic
     return {"train": train, "predict": predict}[what](model, batch, variant)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[1]))
-    server.serve("PyTorch", torch.__version__, {"train": TRAIN, "predict": PREDICT, "sgemm": SGEMM}, build)
+    server.serve("PyTorch", torch.__version__, {"train": TRAIN, "predict": PREDICT, "sgemm": SGEMM}, build, torch.compiler.reset)
