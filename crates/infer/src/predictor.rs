@@ -1,11 +1,12 @@
 //! From a model file and inputs to predictions, through the functions that training goes through: [`data::image::decode_file`],
-//! [`data::Batch::into_tensors`], [`Model::forward`], [`Task::decode`]. Printing, devices and walking folders are the caller's.
+//! [`Model::plan`] or [`Model::forward`], [`Task::decode`]. Printing, devices and walking folders are the caller's.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use data::{Batch, ImageSpec, InputSpec, Inputs, image};
-use models::{Model, ModelFile, Pass};
+use models::{Model, ModelFile, Pass, Plan};
 use tasks::{Prediction, Task};
 
 use crate::Error;
@@ -17,6 +18,8 @@ pub const BATCH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Predictor {
     model: Model,
+    /// The fast way, where the device has one.
+    plan: Option<Arc<Plan>>,
     task: Task,
     device: Device,
     batch: usize,
@@ -38,7 +41,8 @@ impl Predictor {
         if task.outputs() != file.model.outputs() {
             return Err(bad(format!("names {} outputs, the network has {}", task.outputs(), file.model.outputs())));
         }
-        Ok(Self { model: file.model, task, device: device.clone(), batch: BATCH })
+        let plan = file.model.plan().map(Arc::new);
+        Ok(Self { model: file.model, plan, task, device: device.clone(), batch: BATCH })
     }
 
     /// The same with `batch` samples at once (at least 1) instead of [`BATCH`]: more are faster and take more memory.
@@ -68,10 +72,7 @@ impl Predictor {
     pub fn predict(&self, samples: &[Sample]) -> Result<Vec<Prediction>, Error> {
         let mut predictions = Vec::with_capacity(samples.len());
         for part in samples.chunks(self.batch) {
-            let (inputs, _) = self.gather(part)?.into_tensors(&self.device);
-            let outputs = self.model.forward(inputs, Pass::Predict).into_data(); // [batch, outputs]
-            let outputs =
-                outputs.convert::<f32>().try_into_vec::<f32>().map_err(|error| Error::Device(error.to_string()))?;
+            let outputs = self.outputs(self.gather(part)?)?;
             predictions.extend(outputs.chunks(self.task.outputs()).map(|row| self.task.decode(row)));
         }
         Ok(predictions)
@@ -86,6 +87,18 @@ impl Predictor {
         let samples: Result<Vec<Sample>, Error> =
             paths.iter().map(|path| Sample::image_file(path.as_ref(), self.input())).collect();
         self.predict(&samples?)
+    }
+
+    /// The network's outputs, `[batch, outputs]`.
+    fn outputs(&self, batch: Batch) -> Result<Vec<f32>, Error> {
+        match (&self.plan, &batch.inputs) {
+            (Some(plan), Inputs::Pixels(values)) => Ok(plan.pixels(values)),
+            (Some(plan), Inputs::Floats(values)) => Ok(plan.floats(values)),
+            (None, _) => {
+                let outputs = self.model.forward(batch.into_tensors(&self.device).0, Pass::Predict).into_data();
+                outputs.convert::<f32>().try_into_vec::<f32>().map_err(|error| Error::Device(error.to_string()))
+            }
+        }
     }
 
     fn gather(&self, samples: &[Sample]) -> Result<Batch, Error> {

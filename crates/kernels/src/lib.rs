@@ -21,10 +21,15 @@ mod rows;
 #[cfg(feature = "flex")]
 mod scratch;
 
+#[cfg(not(feature = "flex"))]
+mod unplanned;
+
 #[cfg(feature = "flex")]
 pub use flex::is_flex;
 #[cfg(feature = "flex")]
 pub use plan::{Activation, Layer, Plan};
+#[cfg(not(feature = "flex"))]
+pub use unplanned::Plan;
 pub use check::{Check, check};
 pub use conv::{After, MaxPool, composed, conv2d};
 pub use join::Join;

@@ -27,6 +27,7 @@ pub use activation::Activation;
 pub use cnn::{CnnConfig, HeadConfig, HeadPool};
 pub use config::{Custom, ModelConfig};
 pub use error::Error;
+pub use kernels::Plan;
 pub use file::{FORMAT, ModelFile, ModelHeader, VERSION};
 pub use init::Init;
 pub use layers::{Normalisation, Padding, PoolConfig, PoolKind};

@@ -70,6 +70,15 @@ impl Model {
         }
     }
 
+    /// The same for prediction, prepared for the CPU with the network's present weights: no tensors, and a fraction of the time. `None`
+    /// where another backend than `flex` has the weights; then [`forward`](Self::forward) is the way.
+    pub fn plan(&self) -> Option<kernels::Plan> {
+        #[cfg(feature = "flex")]
+        return crate::plan::plan(self);
+        #[cfg(not(feature = "flex"))]
+        None
+    }
+
     /// What the network expects.
     pub fn input(&self) -> &InputSpec {
         &self.input

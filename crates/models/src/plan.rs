@@ -20,26 +20,22 @@ use crate::{
     stage::StagePlan,
 };
 
-impl Model {
-    /// The network prepared for prediction on the CPU, with its present weights: the answers of [`Model::forward`] in prediction, to
-    /// within rounding, in a fraction of the time. `None` where its weights don't lie in memory as the `flex` backend has them; then
-    /// `forward` is the way.
-    pub fn plan(&self) -> Option<Plan> {
-        let mut on_flex = OnFlex(true);
-        self.visit(&mut on_flex);
-        if !on_flex.0 {
-            return None;
-        }
-        let tensors = named_tensors(self).into_iter();
-        let tensors = tensors.map(|tensor| Some((tensor.name, tensor.data.try_into_vec::<f32>().ok()?)));
-        let mut lowering = Lowering { tensors: tensors.collect::<Option<_>>()?, layers: Vec::new() };
-        match self.config().plan(self.input(), self.outputs()).ok()?.0 {
-            NetPlan::Mlp(plan) => lowering.perceptron("", &plan)?,
-            NetPlan::Cnn(plan) => lowering.cnn(&plan)?,
-        }
-        let (mean, std) = self.input().normalisation();
-        Plan::new(self.input().shape(), mean, std, lowering.layers)
+/// See [`Model::plan`].
+pub(crate) fn plan(model: &Model) -> Option<Plan> {
+    let mut on_flex = OnFlex(true);
+    model.visit(&mut on_flex);
+    if !on_flex.0 {
+        return None;
     }
+    let tensors = named_tensors(model).into_iter();
+    let tensors = tensors.map(|tensor| Some((tensor.name, tensor.data.try_into_vec::<f32>().ok()?)));
+    let mut lowering = Lowering { tensors: tensors.collect::<Option<_>>()?, layers: Vec::new() };
+    match model.config().plan(model.input(), model.outputs()).ok()?.0 {
+        NetPlan::Mlp(plan) => lowering.perceptron("", &plan)?,
+        NetPlan::Cnn(plan) => lowering.cnn(&plan)?,
+    }
+    let (mean, std) = model.input().normalisation();
+    Plan::new(model.input().shape(), mean, std, lowering.layers)
 }
 
 /// Whether all parameters are where the CPU's kernels find them.

@@ -1,7 +1,7 @@
 //! Measures a model on samples, without gradients: validation, testing and `trainer eval` are all this.
 
 use burn::tensor::{Device, Tensor};
-use data::{BatchTargets, Loader};
+use data::{BatchTargets, Inputs, Loader};
 use models::{Model, Pass};
 use tasks::{Metrics, Task};
 
@@ -37,14 +37,18 @@ pub fn evaluate_each(
     observe: &mut dyn FnMut(Predicted<'_>) -> Result<(), Error>,
 ) -> Result<Metrics, Error> {
     let mut metrics = task.metrics();
+    let plan = model.plan();
     for batch in loader.epoch(0) {
         let mut batch = batch?;
         let indices = std::mem::take(&mut batch.indices);
         let Some(targets) = batch.targets.take() else {
             return Err(Error::Config("the data set has no targets to measure against".into()));
         };
-        let (inputs, _) = batch.into_tensors(device);
-        let outputs = read(model.forward(inputs, Pass::Predict))?;
+        let outputs = match (&plan, &batch.inputs) {
+            (Some(plan), Inputs::Pixels(values)) => plan.pixels(values),
+            (Some(plan), Inputs::Floats(values)) => plan.floats(values),
+            (None, _) => read(model.forward(batch.into_tensors(device).0, Pass::Predict))?,
+        };
         metrics.update(&outputs, &targets)?;
         observe(Predicted { indices: &indices, outputs: &outputs, targets: &targets })?;
     }
