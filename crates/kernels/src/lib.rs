@@ -6,7 +6,11 @@ mod conv;
 mod flex;
 #[cfg(feature = "flex")]
 mod fresh;
+#[cfg(feature = "flex")]
+mod gemv;
 mod join;
+mod linear;
+mod loss;
 mod norm;
 #[cfg(feature = "flex")]
 mod parallel;
@@ -20,6 +24,7 @@ mod relu;
 mod rows;
 #[cfg(feature = "flex")]
 mod scratch;
+mod step;
 
 #[cfg(not(feature = "flex"))]
 mod unplanned;
@@ -33,4 +38,7 @@ pub use unplanned::Plan;
 pub use check::{Check, check};
 pub use conv::{After, MaxPool, composed, conv2d};
 pub use join::Join;
+pub use linear::{linear, linear_composed};
+pub use loss::{cross_entropy, cross_entropy_composed};
 pub use norm::{batch_norm, batch_norm_train};
+pub use step::{Adam, Sgd, Step, adam, adam_composed, blend, sgd, sgd_composed, sum_of_squares};

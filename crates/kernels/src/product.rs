@@ -114,16 +114,46 @@ impl Product {
         if let Start::Bias(bias) = start {
             assert_eq!(bias.len(), self.columns, "a bias for each column");
         }
-        arch().dispatch(Run { product: self, rows, a, b, c, start, relu });
+        arch().dispatch(Run { product: self, rows, columns: self.columns, a, b, c: c.as_mut_ptr(), start, relu });
+    }
+
+    /// Computes `rows` of the first `columns` of C from a single panel, so that threads can share the columns of a C between them.
+    ///
+    /// # Safety
+    /// `c` can be written at the places of all rows in these columns, and nobody else reads or writes there.
+    #[expect(clippy::too_many_arguments, reason = "as `run`, and the columns")]
+    pub(crate) unsafe fn run_panel(
+        &self,
+        rows: Range<usize>,
+        columns: usize,
+        a: &[f32],
+        b: &[f32],
+        c: *mut f32,
+        bias: Option<&[f32]>,
+        relu: bool,
+    ) {
+        assert!(columns <= panel_width() && !self.lanes && self.columns >= columns, "one panel");
+        let rows = &self.rows[rows];
+        let Some(last) = rows.last().filter(|_| columns > 0) else { return };
+        if let Some(step) = self.steps.iter().map(|step| step.b).max() {
+            assert!(a.len() >= last.a + self.reach[0], "A holds {} values of {}", a.len(), last.a + self.reach[0]);
+            assert!(b.len() >= step as usize + columns, "B holds {} values of {}", b.len(), step as usize + columns);
+        }
+        let start = match bias {
+            Some(bias) => Start::Bias(&bias[..columns]),
+            None => Start::Zero,
+        };
+        arch().dispatch(Run { product: self, rows, columns, a, b, c, start, relu });
     }
 }
 
 struct Run<'a> {
     product: &'a Product,
     rows: &'a [Row],
+    columns: usize,
     a: &'a [f32],
     b: &'a [f32],
-    c: &'a mut [f32],
+    c: *mut f32,
     start: Start<'a>,
     relu: bool,
 }
@@ -136,17 +166,16 @@ impl WithSimd for Run<'_> {
         let (width, product) = (2 * S::F32_LANES, self.product);
         // As many sums as registers hold beside two vectors of B and a value of A: 12 x 2 of 32, 6 x 2 of 16.
         let most = if S::REGISTER_COUNT >= 32 { 12 } else { 6 };
-        let tiles = self.rows.len().div_ceil(most);
-        let height = self.rows.len().div_ceil(tiles.max(1)).max(1);
-        for (panel, first) in (0..product.columns).step_by(width).enumerate() {
-            let columns = (product.columns - first).min(width);
+        let height = height(self.rows.len(), most);
+        for (panel, first) in (0..self.columns).step_by(width).enumerate() {
+            let columns = (self.columns - first).min(width);
             for rows in self.rows.chunks(height) {
                 let tile = Tile {
                     rows,
                     steps: &product.steps,
                     a: self.a.as_ptr().wrapping_add(if product.lanes { first } else { 0 }),
                     b: self.b.as_ptr().wrapping_add(panel * product.panel),
-                    c: self.c.as_mut_ptr().wrapping_add(first),
+                    c: self.c.wrapping_add(first),
                     bias: match self.start {
                         Start::Bias(bias) => bias[first..].as_ptr(),
                         _ => std::ptr::null(),
@@ -159,6 +188,15 @@ impl WithSimd for Run<'_> {
             }
         }
     }
+}
+
+/// Rows of a tile, `most` at most: as many as there can be, or all tiles alike, whichever leaves fewer sums unused at the end.
+fn height(rows: usize, most: usize) -> usize {
+    // What a tile takes: sizes are even, and few sums wait for each other.
+    let takes = |rows: usize| if rows == 0 { 0 } else { rows.next_multiple_of(2).max(4) };
+    let all = |height: usize| rows / height * takes(height) + takes(rows % height);
+    let alike = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
+    if all(most) < all(alike) { most } else { alike }
 }
 
 /// One block of sums that registers hold: at most M rows and N vectors of columns.

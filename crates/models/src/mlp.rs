@@ -175,13 +175,17 @@ impl Mlp {
             Some(dropout) => dropout.forward(x, pass),
             None => x,
         };
-        self.output.forward(x)
+        self.output.forward(x, false)
     }
 }
 
 impl Hidden {
     fn forward(&self, x: Tensor<2>, pass: Pass) -> Tensor<2> {
-        let x = finish(self.linear.forward(x), &self.norm, None, self.activation, pass);
+        // With nothing between them, layer and ReLU are one pass.
+        let x = match (&self.norm, self.activation) {
+            (None, Activation::Relu) => self.linear.forward(x, true),
+            _ => finish(self.linear.forward(x, false), &self.norm, None, self.activation, pass),
+        };
         match &self.dropout {
             Some(dropout) => dropout.forward(x, pass),
             None => x,

@@ -1,6 +1,6 @@
 //! One class for each sample: softmax cross-entropy, with label smoothing and class weights as PyTorch's `CrossEntropyLoss` has them.
 
-use burn::tensor::{Int, Tensor, activation::log_softmax};
+use burn::tensor::{Tensor, activation::log_softmax};
 use data::{BatchTargets, Target};
 use serde::{Deserialize, Serialize};
 
@@ -74,33 +74,12 @@ impl Classification {
     /// for class indices the mean is weighted by each sample's class, for probabilities it is over the samples.
     pub(crate) fn loss(&self, outputs: Tensor<2>, target: &Target) -> Tensor<1> {
         let device = outputs.device();
-        let log_p = log_softmax(outputs, 1); // [batch, classes]
         let weights = self.class_weights.as_deref().map(|weights| Tensor::<1>::from_floats(weights, &device));
         match target {
-            Target::Classes(classes) => self.index_loss(log_p, classes.clone(), weights),
-            Target::Dense(probabilities) => self.soft_loss(log_p, probabilities.clone(), weights),
-        }
-    }
-
-    fn index_loss(&self, log_p: Tensor<2>, classes: Tensor<1, Int>, weights: Option<Tensor<1>>) -> Tensor<1> {
-        let [batch, k] = log_p.dims();
-        let smoothing = self.label_smoothing;
-        let picked = log_p.clone().gather(1, classes.clone().reshape([batch, 1])).reshape([batch]); // [batch]
-        match weights {
-            None if smoothing == 0.0 => picked.mean().neg(),
-            None => {
-                let spread = log_p.sum().mul_scalar(-smoothing / (k * batch) as f32);
-                spread - picked.mean().mul_scalar(1.0 - smoothing)
+            Target::Classes(classes) => {
+                kernels::cross_entropy(outputs, classes.clone(), weights, self.label_smoothing)
             }
-            Some(weights) => {
-                let of_sample = weights.clone().select(0, classes); // [batch]
-                let total = of_sample.clone().sum();
-                let mut loss = (picked * of_sample).sum().mul_scalar(smoothing - 1.0);
-                if smoothing > 0.0 {
-                    loss = loss - (log_p * weights.reshape([1, k])).sum().mul_scalar(smoothing / k as f32);
-                }
-                loss / total
-            }
+            Target::Dense(probabilities) => self.soft_loss(log_softmax(outputs, 1), probabilities.clone(), weights),
         }
     }
 

@@ -99,7 +99,7 @@ impl ModuleVisitor for Blend<'_> {
         let (path, seen) = (self.path.join("."), param.val().without_autodiff().reshape([-1]));
         // Taken out of the map, so that a backend that can updates it in place.
         let average = match self.averages.remove(&path) {
-            Some(average) => average.mul_scalar(1.0 - self.weight).add(seen.mul_scalar(self.weight)),
+            Some(average) => kernels::blend(average, seen, self.weight),
             None => seen,
         };
         self.averages.insert(path, average);

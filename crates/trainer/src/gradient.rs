@@ -51,7 +51,7 @@ pub fn norm<M: Module>(model: &M, grads: &GradientsParams) -> f64 {
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(grad) = self.0.get::<D>(param.id) {
-                self.1.push(grad.square().sum());
+                self.1.push(kernels::sum_of_squares(grad.without_autodiff()));
             }
         }
     }

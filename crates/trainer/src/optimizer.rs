@@ -182,13 +182,13 @@ impl ModuleMapper for Step<'_> {
         let hyper = Hyper {
             lr: self.lr,
             weight_decay: if info.decays { optimizer.config.weight_decay() } else { 0.0 },
+            scale: self.scale,
             step: step + 1,
         };
 
         let (shape, require_grad) = (tensor.shape(), tensor.is_require_grad());
         let checkpointing = tensor.gradient_checkpointing_strategy();
         let grad = grad.without_autodiff().reshape([-1]);
-        let grad = if self.scale == 1.0 { grad } else { grad.mul_scalar(self.scale) };
         let flat = tensor.without_autodiff().reshape([-1]);
         let (flat, tensors) = rule::update(&optimizer.config, flat, grad, tensors, hyper);
         optimizer.states.insert(info.name.clone(), State { step: hyper.step, tensors });

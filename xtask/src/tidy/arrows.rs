@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 6] = [
     ("trainer", &["tasks", "models", "kernels", "data", "device"]),
     ("infer", &["tasks", "models", "data", "device"]),
     ("models", &["kernels", "data"]),
-    ("tasks", &["data"]),
+    ("tasks", &["kernels", "data"]),
     ("device", &["kernels"]),
     ("xtask", &[]),
 ];

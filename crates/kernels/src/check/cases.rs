@@ -1,10 +1,10 @@
 //! What is computed on both sides: each public operation once in each of the ways that it has on the CPU, at sizes that divide by
 //! nothing, and a training step of a small network made of them.
 
-use burn::tensor::{Int, Tensor, TensorData, module, ops::ConvOptions};
+use burn::tensor::{Int, Tensor, TensorData, ops::ConvOptions};
 
 use super::{Lab, Outcome, gradient};
-use crate::{After, Join, MaxPool, batch_norm, batch_norm_train, conv2d};
+use crate::{After, Join, MaxPool, batch_norm, batch_norm_train, conv2d, cross_entropy, linear};
 
 /// The operations by name.
 pub(super) const CASES: &[(&str, fn(&Lab) -> Outcome)] = &[
@@ -82,20 +82,10 @@ fn step(lab: &Lab) -> Outcome {
     let logits = linear(x, output.clone(), None, false);
     let classes: Vec<i32> = (0..16).map(|row| row * 7 % 10).collect();
     let classes = Tensor::<1, Int>::from_data(TensorData::new(classes, [16]), &lab.device);
-    let loss = loss(logits, classes);
+    let loss = cross_entropy(logits, classes, None, 0.0);
     lab.outcome(loss, |of| {
         let convolution = [gradient(&kernel, of), gradient(&shift, of)];
         let linear = [gradient(&hidden, of), gradient(&lift, of), gradient(&output, of)];
         convolution.into_iter().chain(linear).collect()
     })
-}
-
-fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, relu: bool) -> Tensor<2> {
-    let x = module::linear(x, weight, bias);
-    if relu { burn::tensor::activation::relu(x) } else { x }
-}
-
-fn loss(outputs: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
-    let [batch, _] = outputs.dims();
-    burn::tensor::activation::log_softmax(outputs, 1).gather(1, classes.reshape([batch, 1])).mean().neg()
 }

@@ -23,9 +23,9 @@ impl Linear {
         Self { weight, bias: bias.then(|| builder.bias(fan)) }
     }
 
-    /// `[batch, inputs]` to `[batch, outputs]`.
-    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        operations::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    /// `[batch, inputs]` to `[batch, outputs]`, without what is below zero where `relu` says so.
+    pub(crate) fn forward(&self, x: Tensor<2>, relu: bool) -> Tensor<2> {
+        operations::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu)
     }
 }
 

@@ -7,9 +7,9 @@ use burn::tensor::{
 };
 use kernels::{After, Join};
 
-/// `[batch, inputs]` times `[inputs, outputs]`.
-pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
-    module::linear(x, weight, bias)
+/// `[batch, inputs]` times `[inputs, outputs]`, with the ReLU that may follow in the same pass.
+pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, relu: bool) -> Tensor<2> {
+    kernels::linear(x, weight, bias, relu)
 }
 
 /// Cross-correlation, as everybody calls convolution, with what follows in the same pass.

@@ -1,5 +1,6 @@
-//! The update rules: one function each, from a flat parameter, its gradient and its state to the new parameter and state. They take
-//! their tensors by value and keep no copies, so that a backend that can updates in place. Formulas as in `torch.optim`, in its order.
+//! The update rules, from a flat parameter, its gradient and its state to the new parameter and state: SGD and the Adams are those of
+//! `kernels`, the others stand here. They take their tensors by value and keep no copies, so that a backend that can updates in place.
+//! Formulas as in `torch.optim`, in its order.
 
 use burn::tensor::Tensor;
 
@@ -12,6 +13,8 @@ pub(super) struct Hyper {
     pub(super) lr: f64,
     /// The weight decay: zero for parameters that are spared.
     pub(super) weight_decay: f64,
+    /// The factor of the gradient that clipping asks for.
+    pub(super) scale: f64,
     /// The number of this step for this parameter, from 1.
     pub(super) step: u64,
 }
@@ -40,19 +43,29 @@ pub(super) fn update(
     hyper: Hyper,
 ) -> (Tensor<1>, Vec<Tensor<1>>) {
     let mut state = state.into_iter();
+    let step =
+        kernels::Step { lr: hyper.lr, weight_decay: hyper.weight_decay, scale: hyper.scale, number: hyper.step };
     match config {
-        OptimizerConfig::Sgd(config) => sgd(config, param, grad, state.next(), hyper),
-        OptimizerConfig::Adam(AdamConfig { beta1, beta2, eps, .. }) => {
-            let grad = penalised(grad, &param, hyper.weight_decay);
-            adam((*beta1, *beta2, *eps), param, grad, state.next().zip(state.next()), hyper)
+        OptimizerConfig::Sgd(SgdConfig { momentum, dampening, nesterov, .. }) => {
+            let rule = kernels::Sgd { momentum: *momentum, dampening: *dampening, nesterov: *nesterov };
+            let (param, buffer) = kernels::sgd(rule, param, grad, state.next(), step);
+            (param, buffer.into_iter().collect())
         }
-        OptimizerConfig::AdamW(AdamWConfig { beta1, beta2, eps, .. }) => {
-            let param = decayed(param, hyper);
-            adam((*beta1, *beta2, *eps), param, grad, state.next().zip(state.next()), hyper)
+        OptimizerConfig::Adam(AdamConfig { beta1, beta2, eps, .. })
+        | OptimizerConfig::AdamW(AdamWConfig { beta1, beta2, eps, .. }) => {
+            let decoupled = matches!(config, OptimizerConfig::AdamW(_));
+            let rule = kernels::Adam { beta1: *beta1, beta2: *beta2, eps: *eps, decoupled };
+            let averages = state.next().zip(state.next()).map(|(mean, square)| [mean, square]);
+            let (param, averages) = kernels::adam(rule, param, grad, averages, step);
+            (param, Vec::from(averages))
         }
-        OptimizerConfig::RmsProp(config) => rmsprop(config, param, grad, state, hyper),
-        OptimizerConfig::Lion(config) => lion(config, param, grad, state.next(), hyper),
+        OptimizerConfig::RmsProp(config) => rmsprop(config, param, scaled(grad, hyper), state, hyper),
+        OptimizerConfig::Lion(config) => lion(config, param, scaled(grad, hyper), state.next(), hyper),
     }
+}
+
+fn scaled(grad: Tensor<1>, hyper: Hyper) -> Tensor<1> {
+    if hyper.scale == 1.0 { grad } else { grad.mul_scalar(hyper.scale) }
 }
 
 /// `g + decay * p`: the gradient of the L2 penalty added.
@@ -72,43 +85,6 @@ fn average(average: Option<Tensor<1>>, value: Tensor<1>, decay: f64) -> Tensor<1
         Some(average) => average.mul_scalar(decay).add(value),
         None => value,
     }
-}
-
-fn sgd(
-    config: &SgdConfig,
-    param: Tensor<1>,
-    grad: Tensor<1>,
-    buffer: Option<Tensor<1>>,
-    hyper: Hyper,
-) -> (Tensor<1>, Vec<Tensor<1>>) {
-    let grad = penalised(grad, &param, hyper.weight_decay);
-    if config.momentum == 0.0 {
-        return (param.sub(grad.mul_scalar(hyper.lr)), vec![]);
-    }
-    // The first gradient enters whole, whatever the dampening: as PyTorch does it.
-    let buffer = match buffer {
-        None => grad.clone(),
-        Some(buffer) => buffer.mul_scalar(config.momentum).add(grad.clone().mul_scalar(1.0 - config.dampening)),
-    };
-    let step = if config.nesterov { buffer.clone().mul_scalar(config.momentum).add(grad) } else { buffer.clone() };
-    (param.sub(step.mul_scalar(hyper.lr)), vec![buffer])
-}
-
-fn adam(
-    (beta1, beta2, eps): (f64, f64, f64),
-    param: Tensor<1>,
-    grad: Tensor<1>,
-    averages: Option<(Tensor<1>, Tensor<1>)>,
-    hyper: Hyper,
-) -> (Tensor<1>, Vec<Tensor<1>>) {
-    let (mean, square) = averages.unzip();
-    let mean = average(mean, grad.clone(), beta1);
-    let square = average(square, grad.square(), beta2);
-    let step = hyper.step as f64; // exact: training never takes 2^53 steps
-    let (correction1, correction2) = (1.0 - beta1.powf(step), 1.0 - beta2.powf(step));
-    let denominator = square.clone().sqrt().div_scalar(correction2.sqrt()).add_scalar(eps);
-    let change = mean.clone().mul_scalar(hyper.lr / correction1).div(denominator);
-    (param.sub(change), vec![mean, square])
 }
 
 fn rmsprop(

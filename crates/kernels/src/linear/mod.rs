@@ -1,0 +1,29 @@
+//! The fully connected layer, with the ReLU that follows it in one pass, and its gradients.
+
+use burn::tensor::{Tensor, activation, module};
+
+#[cfg(feature = "flex")]
+mod extension;
+#[cfg(feature = "flex")]
+mod gradient;
+#[cfg(feature = "flex")]
+mod matrix;
+
+/// `x` `[batch, inputs]` times `weight` `[inputs, outputs]` plus `bias` `[outputs]`, and values below zero cut where `relu` says so:
+/// `[batch, outputs]`.
+///
+/// # Panics
+/// Where the shapes don't fit, with Burn's message.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, relu: bool) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if extension::takes(&x, &weight, bias.as_ref()) {
+        return extension::run(x, weight, bias, relu);
+    }
+    linear_composed(x, weight, bias, relu)
+}
+
+/// The definition of [`linear`], in Burn's operations.
+pub fn linear_composed(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, relu: bool) -> Tensor<2> {
+    let x = module::linear(x, weight, bias);
+    if relu { activation::relu(x) } else { x }
+}
