@@ -49,14 +49,16 @@ pub(crate) fn all(needed: &[&str], python: Option<&str>, threads: usize) -> Resu
     let mut peers = ours.collect::<Result<Vec<_>>>()?;
     for (script, _) in SCRIPTS.iter().filter(|(_, what)| python.is_some() && does(what)) {
         let program = PathBuf::from(python.unwrap_or_default());
-        peers.push(Peer { program, arguments: vec![self::script(script), threads.to_string()], threads });
+        peers.push(Peer { program, arguments: script_arguments(script, &[&threads.to_string()]), threads });
     }
     Ok(peers)
 }
 
-/// The path of a peer's script.
-pub(crate) fn script(name: &str) -> String {
-    workspace::root().join("xtask/peers").join(name).to_string_lossy().into_owned()
+/// What Python is given to run a peer's script, without leaving bytecode beside it.
+pub(crate) fn script_arguments(name: &str, arguments: &[&str]) -> Vec<String> {
+    let script = workspace::root().join("xtask/peers").join(name).to_string_lossy().into_owned();
+    let arguments = arguments.iter().map(|argument| argument.to_string());
+    ["-B".to_owned(), script].into_iter().chain(arguments).collect()
 }
 
 /// Builds what `selection` names and says where the program called `name` lies.

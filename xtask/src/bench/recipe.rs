@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::command::{build, script, set_threads};
+use super::command::{build, script_arguments, set_threads};
 use super::contest::median;
 use super::startup::Scratch;
 use crate::workspace;
@@ -37,7 +37,7 @@ pub(crate) fn measure(folder: &str, python: Option<&str>, threads: usize) -> Res
                 command
             } else {
                 let mut command = Command::new(python.unwrap_or_default());
-                command.args([script("mnist_recipe.py"), folder.to_owned(), threads.to_string(), turn.to_string()]);
+                command.args(script_arguments("mnist_recipe.py", &[folder, &threads.to_string(), &turn.to_string()]));
                 command
             };
             set_threads(&mut command, threads);
