@@ -81,7 +81,7 @@ pub(crate) fn channels_last(tensor: &FloatTensor<Flex>) -> Cow<'_, [f32]> {
 }
 
 /// From `rows` rows to as many columns, in blocks that stay in the cache.
-fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
+pub(crate) fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
     const BLOCK: usize = 16;
     let columns = from.len() / rows;
     for first_row in (0..rows).step_by(BLOCK) {

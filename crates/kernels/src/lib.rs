@@ -16,6 +16,7 @@ mod norm;
 mod parallel;
 #[cfg(feature = "flex")]
 mod plan;
+mod pool;
 #[cfg(feature = "flex")]
 mod product;
 #[cfg(feature = "flex")]
@@ -41,4 +42,5 @@ pub use join::Join;
 pub use linear::{linear, linear_composed};
 pub use loss::{cross_entropy, cross_entropy_composed};
 pub use norm::{batch_norm, batch_norm_train};
+pub use pool::{avg_pool2d, flatten, global_average, max_pool2d, subsample};
 pub use step::{Adam, Sgd, Step, adam, adam_composed, blend, sgd, sgd_composed, sum_of_squares};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Activation, Error, Init, Normalisation, Pass, PoolConfig, StageConfig,
     builder::Builder,
-    layers::global_average,
+    layers::{flatten, global_average},
     mlp::{Mlp, MlpPlan, within},
     named::named,
     stage::{Stage, StagePlan},
@@ -130,7 +130,7 @@ impl Cnn {
         let x = self.stages.iter().fold(x, |x, stage| stage.forward(x, pass));
         let x = match self.pool {
             HeadPool::Global => global_average(x),
-            HeadPool::Flat => x.flatten(1, 3),
+            HeadPool::Flat => flatten(x),
         };
         self.head.forward(x, pass)
     }

@@ -304,10 +304,10 @@ impl Stage {
     /// `[batch, channels, height, width]` to the plan's output.
     pub(crate) fn forward(&self, x: Tensor<4>, pass: Pass) -> Tensor<4> {
         let mut x = self.blocks.iter().fold(x, |x, block| block.forward(x, pass));
-        if let Some(pool) = &self.pool {
-            x = pool.forward(x);
-        }
-        x = self.late.forward(x);
+        x = match &self.pool {
+            Some(pool) => pool.forward(x, self.late),
+            None => self.late.forward(x),
+        };
         match &self.dropout {
             Some(dropout) => dropout.forward(x, pass),
             None => x,

@@ -19,7 +19,7 @@ mod pool;
 #[cfg(feature = "flex")]
 mod weights;
 #[cfg(feature = "flex")]
-mod window;
+pub(crate) mod window;
 
 pub use pool::MaxPool;
 

@@ -12,9 +12,10 @@ pub use conv::Padding;
 pub(crate) use conv::{Conv2d, ConvSpec};
 pub(crate) use dropout::Dropout;
 pub(crate) use linear::{Linear, transpose};
+pub use norm::Normalisation;
 #[cfg(feature = "flex")]
 pub(crate) use norm::{EPSILON, group_count};
-pub use norm::Normalisation;
 pub(crate) use norm::{Norm, finish};
+pub(crate) use operations::{flatten, global_average};
+pub(crate) use pool::Subsample;
 pub use pool::{PoolConfig, PoolKind};
-pub(crate) use pool::{Subsample, global_average};

@@ -44,12 +44,27 @@ pub(crate) fn batch_norm_train<const D: usize>(
     kernels::batch_norm_train(x, affine, epsilon, join)
 }
 
-/// The greatest of each window.
-pub(crate) fn max_pool2d(x: Tensor<4>, size: usize, stride: usize) -> Tensor<4> {
-    module::max_pool2d(x, MaxPoolOptions::new([size; 2]).with_stride([stride; 2]))
+/// The greatest of each window, and the ReLU, if it follows.
+pub(crate) fn max_pool2d(x: Tensor<4>, size: usize, stride: usize, relu: bool) -> Tensor<4> {
+    kernels::max_pool2d(x, size, stride, relu)
 }
 
 /// The mean of each window.
 pub(crate) fn avg_pool2d(x: Tensor<4>, size: usize, stride: usize) -> Tensor<4> {
-    module::avg_pool2d(x, AvgPoolOptions::new([size; 2]).with_stride([stride; 2]))
+    kernels::avg_pool2d(x, size, stride)
+}
+
+/// The mean of each map.
+pub(crate) fn global_average(x: Tensor<4>) -> Tensor<2> {
+    kernels::global_average(x)
+}
+
+/// Every stride-th pixel, between channels of zeros.
+pub(crate) fn subsample(x: Tensor<4>, stride: usize, before: usize, after: usize) -> Tensor<4> {
+    kernels::subsample(x, stride, before, after)
+}
+
+/// All values of a sample, in the order of the shape.
+pub(crate) fn flatten(x: Tensor<4>) -> Tensor<2> {
+    kernels::flatten(x)
 }

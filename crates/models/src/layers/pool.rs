@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::operations;
-use crate::named::named;
+use crate::{Activation, named::named};
 
 named! {
     /// What a window becomes.
@@ -52,11 +52,12 @@ impl PoolConfig {
         Some([along(size[0])?, along(size[1])?])
     }
 
-    /// `[batch, channels, height, width]` to `[batch, channels, height', width']`.
-    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        match self.kind {
-            PoolKind::Max => operations::max_pool2d(x, self.size, self.step()),
-            PoolKind::Avg => operations::avg_pool2d(x, self.size, self.step()),
+    /// `[batch, channels, height, width]` to `[batch, channels, height', width']`, and the activation that follows.
+    pub(crate) fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        match (self.kind, activation) {
+            (PoolKind::Max, Activation::Relu) => operations::max_pool2d(x, self.size, self.step(), true),
+            (PoolKind::Max, _) => activation.forward(operations::max_pool2d(x, self.size, self.step(), false)),
+            (PoolKind::Avg, _) => activation.forward(operations::avg_pool2d(x, self.size, self.step())),
         }
     }
 }
@@ -74,24 +75,6 @@ pub(crate) struct Subsample {
 impl Subsample {
     /// `[batch, channels, height, width]` to `[batch, before + channels + after, height', width']`.
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = if self.stride > 1 { operations::avg_pool2d(x, 1, self.stride) } else { x };
-        let [batch, _, height, width] = x.dims();
-        let device = x.device();
-        let zeros = |channels| Tensor::<4>::zeros([batch, channels, height, width], &device);
-        let mut parts = Vec::with_capacity(3);
-        if self.before > 0 {
-            parts.push(zeros(self.before));
-        }
-        parts.push(x);
-        if self.after > 0 {
-            parts.push(zeros(self.after));
-        }
-        Tensor::cat(parts, 1)
+        operations::subsample(x, self.stride, self.before, self.after)
     }
-}
-
-/// The mean of each channel's map: `[batch, channels, height, width]` to `[batch, channels]`.
-pub(crate) fn global_average(x: Tensor<4>) -> Tensor<2> {
-    let [batch, channels, height, width] = x.dims();
-    x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
 }
