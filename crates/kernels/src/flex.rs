@@ -80,12 +80,23 @@ pub(crate) fn channels_last(tensor: &FloatTensor<Flex>) -> Cow<'_, [f32]> {
     Cow::Owned(to)
 }
 
-/// From `rows` rows to as many columns, in blocks that stay in the cache.
+/// From `rows` rows to as many columns, in blocks that stay in the cache; whole blocks through an array, without checks of places.
 pub(crate) fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
     const BLOCK: usize = 16;
     let columns = from.len() / rows;
     for first_row in (0..rows).step_by(BLOCK) {
         for first in (0..columns).step_by(BLOCK) {
+            if first_row + BLOCK <= rows && first + BLOCK <= columns {
+                let mut block = [[0.0; BLOCK]; BLOCK];
+                for (row, block) in block.iter_mut().enumerate() {
+                    block.copy_from_slice(&from[(first_row + row) * columns + first..][..BLOCK]);
+                }
+                for column in 0..BLOCK {
+                    let turned: [f32; BLOCK] = std::array::from_fn(|row| block[row][column]);
+                    to[(first + column) * rows + first_row..][..BLOCK].copy_from_slice(&turned);
+                }
+                continue;
+            }
             for column in first..(first + BLOCK).min(columns) {
                 for row in first_row..(first_row + BLOCK).min(rows) {
                     to[column * rows + row] = from[row * columns + column];
