@@ -9,6 +9,6 @@ pub(crate) fn cut<const RELU: bool>(y: f32) -> f32 {
 /// The slope behind a ReLU whose output, or what it cut, is `y`. By its bits, because a branch would keep loops from being vectors.
 #[inline(always)]
 pub(crate) fn behind(y: f32, slope: f32) -> f32 {
-    let keep = u32::from(!(y <= 0.0)).wrapping_neg();
+    let keep = u32::from(y <= 0.0).wrapping_sub(1);
     f32::from_bits(slope.to_bits() & keep)
 }

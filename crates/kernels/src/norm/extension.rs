@@ -48,7 +48,6 @@ trait Norm: Backend {
         relu: bool,
     ) -> FloatTensor<Self>;
 
-    #[expect(clippy::too_many_arguments, reason = "the macro takes tensors one by one")]
     fn norm_given_add(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -71,7 +71,7 @@ fn windows(dims: [usize; 4], pool: MaxPool) -> Windows {
 
 /// The output, and for the maximum, which value of each window it was.
 fn forward(x: &F, way: Way, tracked: bool) -> (F, Vec<u8>) {
-    let dims @ [batch, channels, height, width] = flex::dims(x);
+    let dims @ [batch, channels, _, _] = flex::dims(x);
     let from = || flex::pixels(x);
     let map = |values, windows: &Windows, channels| {
         let [height, width] = windows.output;
