@@ -164,8 +164,9 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (width, product) = (2 * S::F32_LANES, self.product);
-        // As many sums as registers hold beside two vectors of B and a value of A: 12 x 2 of 32, 6 x 2 of 16.
-        let most = if S::REGISTER_COUNT >= 32 { 12 } else { 6 };
+        // As many sums as registers hold beside two vectors of B and the value of A of every row, all of which the compiler loads before
+        // the first product: 8 x 2 of 32, 4 x 2 of 16. A single register too few halves the speed.
+        let most = if S::REGISTER_COUNT >= 32 { 8 } else { 4 };
         let height = height(self.rows.len(), most);
         for (panel, first) in (0..self.columns).step_by(width).enumerate() {
             let columns = (self.columns - first).min(width);
@@ -231,9 +232,7 @@ impl Tile<'_> {
             2 => simd.vectorize(Sized::<'_, 2, N, TAIL, LANES>(self)),
             3 | 4 => simd.vectorize(Sized::<'_, 4, N, TAIL, LANES>(self)),
             5 | 6 => simd.vectorize(Sized::<'_, 6, N, TAIL, LANES>(self)),
-            7 | 8 => simd.vectorize(Sized::<'_, 8, N, TAIL, LANES>(self)),
-            9 | 10 => simd.vectorize(Sized::<'_, 10, N, TAIL, LANES>(self)),
-            _ => simd.vectorize(Sized::<'_, 12, N, TAIL, LANES>(self)),
+            _ => simd.vectorize(Sized::<'_, 8, N, TAIL, LANES>(self)),
         }
     }
 }
@@ -242,7 +241,7 @@ impl Tile<'_> {
 /// closure need not be inlined, which here would cost a call for each product.
 macro_rules! each {
     ($i:ident < $count:ident, $body:block) => {
-        each!(@ $i < $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
+        each!(@ $i < $count, $body, 0 1 2 3 4 5 6 7)
     };
     (@ $i:ident < $count:ident, $body:block, $($at:literal)*) => {
         $(if $at < $count {
@@ -260,7 +259,7 @@ impl<const M: usize, const N: usize, const TAIL: bool, const LANES: bool> WithSi
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        const { assert!(M <= 12 && N <= 2) };
+        const { assert!(M <= 8 && N <= 2) };
         let tile = self.0;
         let vector = Vector::<S, N, TAIL> {
             simd,

@@ -16,7 +16,7 @@ use crate::gemv::gemv;
 use crate::product::panel_width;
 
 /// Rows that one pass over the weights takes along: up to here they are used as they lie.
-const FEW: usize = 12;
+const FEW: usize = 8;
 
 /// Fused fully connected layer.
 #[backend_extension(Flex: cfg(feature = "flex"), Autodiff)]
