@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::map::Map;
 use super::pool::Pool;
+use super::tile::Tiles;
 use crate::product::{Packed, Product, Row, Start, Step};
 use crate::scratch;
 
@@ -44,7 +45,9 @@ pub(super) struct Convolution {
     step: usize,
     /// Passes over the map: groups, but for depthwise convolutions, which do all at once.
     passes: Vec<Pass>,
-    product: Product,
+    sums: Sums,
+    /// Values that are kept before they are pooled.
+    held: usize,
     /// Height and width before pooling.
     convolved: [usize; 2],
     relu: bool,
@@ -53,6 +56,11 @@ pub(super) struct Convolution {
     band: usize,
     /// Multiply-adds.
     pub(super) work: usize,
+}
+
+enum Sums {
+    Dense(Tiles),
+    Depthwise(Product),
 }
 
 struct Pass {
@@ -88,7 +96,8 @@ impl Convolution {
         let first = (above.checked_sub(shape.padding[0].0)?) * from.pitch()
             + (left.checked_sub(shape.padding[1].0)?) * from.channels;
         Some(Self {
-            product: product(shape, from, to, lines(band).min(convolved[0]), convolved[1], pool.is_some(), depthwise),
+            sums: sums(shape, from, to, lines(band).min(convolved[0]), convolved[1], pool.is_some(), depthwise),
+            held: lines(band) * convolved[1] * to.channels,
             passes: passes(shape, weight, &bias, inner, depthwise),
             to,
             first,
@@ -112,7 +121,7 @@ impl Convolution {
             return;
         };
         let pitch = self.convolved[1] * self.to.channels;
-        scratch::with(self.product.len() * self.to.channels, |held| {
+        scratch::with(self.held, |held| {
             for first in rows.clone().step_by(self.band) {
                 let windows = (rows.end - first).min(self.band);
                 self.lines(first * pool.stride, (windows - 1) * pool.stride + pool.size, from, held, self.relu);
@@ -129,14 +138,20 @@ impl Convolution {
         let from = &from[first * self.step..];
         for pass in &self.passes {
             let (from, to) = (&from[pass.before[0]..], &mut to[pass.before[1]..]);
-            self.product.run(0..lines * self.convolved[1], from, &pass.weights, to, Start::Bias(&pass.bias), relu);
+            let count = lines * self.convolved[1];
+            match &self.sums {
+                Sums::Dense(tiles) => tiles.run(count, from, &pass.weights, &pass.bias, to, relu),
+                Sums::Depthwise(product) => {
+                    product.run(0..count, from, &pass.weights, to, Start::Bias(&pass.bias), relu);
+                }
+            }
         }
     }
 }
 
 /// The sums for some rows of outputs: A is the input from the first value that they read on, B the weights of a pass, C the rows of
 /// outputs, which lie side by side where they are pooled afterwards.
-fn product(shape: &Shape, from: Map, to: Map, lines: usize, width: usize, pooled: bool, depthwise: bool) -> Product {
+fn sums(shape: &Shape, from: Map, to: Map, lines: usize, width: usize, pooled: bool, depthwise: bool) -> Sums {
     let pitch = if pooled { width * to.channels } else { to.pitch() };
     let mut rows = Vec::with_capacity(lines * width);
     for line in 0..lines {
@@ -149,10 +164,10 @@ fn product(shape: &Shape, from: Map, to: Map, lines: usize, width: usize, pooled
     let taps = (0..height).flat_map(|row| (0..across).map(move |column| row * from.pitch() + column * from.channels));
     if depthwise {
         let steps = taps.enumerate().map(|(tap, a)| Step { a: a as u32, b: (tap * to.channels) as u32 });
-        return Product::lanes(rows, steps.collect(), to.channels);
+        return Sums::Depthwise(Product::lanes(rows, steps.collect(), to.channels));
     }
     let inner = from.channels / shape.groups;
-    Product::packed(rows, taps.flat_map(|tap| (tap..tap + inner).map(|a| a as u32)), to.channels / shape.groups)
+    Sums::Dense(Tiles::new(rows, taps.collect(), inner, to.channels / shape.groups))
 }
 
 /// The weights of each pass in the order of the steps.

@@ -5,7 +5,8 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::map::Map;
-use crate::product::{Packed, Product, Row, Start, arch, panel_width};
+use super::tile::Tiles;
+use crate::product::{Packed, Row, arch, panel_width};
 
 /// A linear layer that is ready to run.
 pub(super) struct Linear {
@@ -15,7 +16,7 @@ pub(super) struct Linear {
     weights: Vec<f32>,
     bias: Vec<f32>,
     /// For as many rows as there are at most.
-    product: Product,
+    tiles: Tiles,
 }
 
 impl Linear {
@@ -39,7 +40,7 @@ impl Linear {
         let table = (0..rows).map(|row| Row { a: row * inputs, c: row * outputs }).collect();
         Some(Self {
             weights: Packed::new(inputs, outputs, at).into_values(),
-            product: Product::packed(table, 0..u32::try_from(inputs).ok()?, outputs),
+            tiles: Tiles::new(table, vec![0], inputs, outputs),
             bias,
             inputs,
             outputs,
@@ -52,7 +53,7 @@ impl Linear {
         if rows == 1 {
             return self.columns(0..self.panels(), from, to);
         }
-        self.product.run(0..rows, from, &self.weights, to, Start::Bias(&self.bias), self.relu);
+        self.tiles.run(rows, from, &self.weights, &self.bias, to, self.relu);
     }
 
     /// How many panels its columns are cut into.

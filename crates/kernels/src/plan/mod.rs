@@ -14,6 +14,7 @@ mod pool;
 mod run;
 mod step;
 mod team;
+mod tile;
 
 pub use layer::{Activation, Layer};
 
