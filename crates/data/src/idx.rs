@@ -109,7 +109,13 @@ pub(crate) fn load(path: &Path, pairs: &[Pair], options: &OpenOptions) -> Result
     // Images come first to training, whatever the names: the order is part of every seed's meaning.
     let mut pairs: Vec<&Pair> = pairs.iter().collect();
     pairs.sort_by_key(|pair| pair.part as u8);
-    let read = pairs.par_iter().map(|pair| rayon::join(|| read(&pair.images), || read(&pair.labels)));
+    // The images of all files end up in the memory of the first: room that nobody writes to costs nothing.
+    let sizes = pairs.iter().skip(1).map(|pair| std::fs::metadata(&pair.images).map_or(0, |file| file.len()));
+    let room = sizes.sum::<u64>().saturating_mul(USUAL_RATIO).min(MEMORY);
+    let read = pairs
+        .par_iter()
+        .enumerate()
+        .map(|(at, pair)| rayon::join(|| read(&pair.images, if at == 0 { room } else { 0 }), || read(&pair.labels, 0)));
     for (pair, (images, theirs)) in pairs.iter().zip(read.collect::<Vec<_>>()) {
         let images = images?;
         let own = match images.dims[..] {
@@ -180,7 +186,8 @@ struct Idx {
     values: Vec<u8>,
 }
 
-fn read(path: &Path) -> Result<Idx, Error> {
+/// Reads a file into memory that has `room` for as many bytes more.
+fn read(path: &Path, room: u64) -> Result<Idx, Error> {
     let io = |source| Error::io(path, source);
     let size = std::fs::metadata(path).map_err(io)?.len();
     let mut magic = Vec::new();
@@ -191,14 +198,15 @@ fn read(path: &Path) -> Result<Idx, Error> {
             flate2::read::MultiGzDecoder::new(file),
             path,
             [size.saturating_mul(GZIP_RATIO), size.saturating_mul(USUAL_RATIO)],
+            room,
         )
     } else {
-        parse(file, path, [size, size])
+        parse(file, path, [size, size], room)
     }
 }
 
 /// Parses an IDX file whose contents can be no longer than `bound` bytes, and are `likely` no longer than that.
-fn parse(mut reader: impl Read, path: &Path, [bound, likely]: [u64; 2]) -> Result<Idx, Error> {
+fn parse(mut reader: impl Read, path: &Path, [bound, likely]: [u64; 2], room: u64) -> Result<Idx, Error> {
     let mut magic = [0; 4];
     exactly(&mut reader, &mut magic, path)?;
     let [0, 0, 8, count @ 1..=4] = magic else {
@@ -228,7 +236,7 @@ fn parse(mut reader: impl Read, path: &Path, [bound, likely]: [u64; 2]) -> Resul
         return Err(bad_dims(path, format!("at most {MEMORY} values"), &dims));
     }
     // A compressed file may promise much and hold little: memory beyond the usual ratio grows with what is there.
-    let mut values = Vec::with_capacity(declared.min(likely) as usize + 1);
+    let mut values = Vec::with_capacity((declared.min(likely) + room) as usize + 1);
     reader.by_ref().take(declared + 1).read_to_end(&mut values).map_err(|source| damaged(path, &source))?;
     if values.len() as u64 != declared {
         let found = if values.len() as u64 > declared { "more".into() } else { format!("{}", values.len()) };

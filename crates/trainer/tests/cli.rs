@@ -339,9 +339,6 @@ fn this_machines_devices_compute_what_they_should() {
     let value: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(value["passed"], true, "{value}");
     let operations = value["operations"].as_array().unwrap();
-    assert!(
-        operations.len() > 5 && operations.iter().all(|check| check["gradient"].as_f64().unwrap() < 1e-4),
-        "{value}"
-    );
+    assert!(operations.len() > 5 && operations.iter().all(|check| check["output"].as_f64().unwrap() < 1e-5), "{value}");
     fails(trainer(scratch.path(), &["devices", "--check", "--device", "gpuu"]), 2, "gpuu");
 }

@@ -3,8 +3,10 @@
 
 use burn::tensor::{Int, Tensor, TensorData, ops::ConvOptions};
 
-use super::{Lab, Outcome, gradient};
-use crate::{After, Join, MaxPool, batch_norm, batch_norm_train, conv2d, cross_entropy, linear};
+use super::{Lab, Outcome, gradient, values};
+use crate::{
+    Adam, After, Join, MaxPool, Sgd, Step, adam, batch_norm, batch_norm_train, conv2d, cross_entropy, linear, sgd,
+};
 
 /// The operations by name.
 pub(super) const CASES: &[(&str, fn(&Lab) -> Outcome)] = &[
@@ -15,6 +17,9 @@ pub(super) const CASES: &[(&str, fn(&Lab) -> Outcome)] = &[
     ("linear layer, ReLU", dense),
     ("batch normalisation in training", normalised),
     ("batch normalisation, bridge, ReLU", bridged),
+    ("cross-entropy, weighted, smoothed", weighed),
+    ("updates by Adam", adam_steps),
+    ("updates by SGD", sgd_steps),
     ("training step of a small CNN", step),
 ];
 
@@ -65,6 +70,17 @@ fn bridged(lab: &Lab) -> Outcome {
     lab.outcome(out, |of| vec![gradient(&x, of), gradient(&bridge, of), gradient(&weight, of), gradient(&bias, of)])
 }
 
+fn weighed(lab: &Lab) -> Outcome {
+    let (outputs, weights) = (lab.leaf([37, 11], 1), lab.random([11], 2).abs().add_scalar(0.5));
+    let loss = cross_entropy(outputs.clone(), classes(lab, 37, 11), Some(weights), 0.1);
+    lab.outcome(loss, |of| vec![gradient(&outputs, of)])
+}
+
+fn classes(lab: &Lab, rows: i32, classes: i32) -> Tensor<1, Int> {
+    let classes: Vec<i32> = (0..rows).map(|row| row * 7 % classes).collect();
+    Tensor::from_data(TensorData::new(classes, [rows as usize]), &lab.device)
+}
+
 /// A convolution, two linear layers, the cross-entropy: the loss, and the gradients of all weights.
 fn step(lab: &Lab) -> Outcome {
     let (kernel, shift) = (lab.leaf([8, 1, 3, 3], 1), lab.leaf([8], 2));
@@ -80,12 +96,34 @@ fn step(lab: &Lab) -> Outcome {
     );
     let x = linear(x.flatten(1, 3).mul_scalar(0.1), hidden.clone(), Some(lift.clone()), true);
     let logits = linear(x, output.clone(), None, false);
-    let classes: Vec<i32> = (0..16).map(|row| row * 7 % 10).collect();
-    let classes = Tensor::<1, Int>::from_data(TensorData::new(classes, [16]), &lab.device);
-    let loss = cross_entropy(logits, classes, None, 0.0);
+    let loss = cross_entropy(logits, classes(lab, 16, 10), None, 0.0);
     lab.outcome(loss, |of| {
         let convolution = [gradient(&kernel, of), gradient(&shift, of)];
         let linear = [gradient(&hidden, of), gradient(&lift, of), gradient(&output, of)];
         convolution.into_iter().chain(linear).collect()
     })
+}
+
+/// Three steps of Adam with weight decay and a clip factor: parameters and averages.
+fn adam_steps(lab: &Lab) -> Outcome {
+    let rule = Adam { beta1: 0.9, beta2: 0.99, eps: 1e-8, decoupled: false };
+    let (mut param, mut averages) = (lab.random([1003], 1).inner(), None);
+    for number in 1..=3 {
+        let step = Step { lr: 0.01, weight_decay: 0.1, scale: 0.5, number };
+        let (next, moved) = adam(rule, param, lab.random([1003], 1 + number).inner(), averages, step);
+        (param, averages) = (next, Some(moved));
+    }
+    let output = std::iter::once(param).chain(averages.into_iter().flatten());
+    Outcome { output: output.flat_map(values).collect(), gradients: Vec::new() }
+}
+
+/// Three steps of SGD with Nesterov's momentum and weight decay: the parameters.
+fn sgd_steps(lab: &Lab) -> Outcome {
+    let rule = Sgd { momentum: 0.9, dampening: 0.0, nesterov: true };
+    let (mut param, mut momentum) = (lab.random([1003], 1).inner(), None);
+    for number in 1..=3 {
+        let step = Step { lr: 0.1, weight_decay: 0.1, scale: 1.0, number };
+        (param, momentum) = sgd(rule, param, lab.random([1003], 1 + number).inner(), momentum, step);
+    }
+    Outcome { output: values(param), gradients: Vec::new() }
 }

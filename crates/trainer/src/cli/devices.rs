@@ -47,10 +47,9 @@ fn check(arguments: &Devices) -> Result<u8> {
             ))?;
             for check in &checks {
                 let says = if check.passed() { "ok" } else { "WRONG" };
-                stream::print(format_args!(
-                    "{:<36} {:>9.1e} {:>9.1e} {says}",
-                    check.operation, check.output, check.gradient
-                ))?;
+                let gradient = check.gradient.map_or_else(|| "-".to_owned(), |gradient| format!("{gradient:.1e}"));
+                let Check { operation, output, .. } = check;
+                stream::print(format_args!("{operation:<36} {output:>9.1e} {gradient:>9} {says}"))?;
             }
         }
     }
