@@ -127,7 +127,8 @@ fn what_is_no_number_stays_none() {
         let device = Device::flex().autodiff();
         let mut x = numbers(3 * 4, 7);
         (x[1], x[6]) = (f64::NAN, f64::INFINITY);
-        let x = Tensor::<2>::from_data(TensorData::new(x, [3, 4]).convert_dtype(dtype), (&device, dtype)).require_grad();
+        let x =
+            Tensor::<2>::from_data(TensorData::new(x, [3, 4]).convert_dtype(dtype), (&device, dtype)).require_grad();
         let weight = random([4, 5], 2, dtype, &device).require_grad();
         let out = layer(x.clone(), weight.clone(), None, true);
         let grads = (out.clone() * random([3, 5], 4, dtype, &device)).sum().backward();

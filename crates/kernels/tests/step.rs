@@ -38,7 +38,8 @@ proptest! {
 
     #[test]
     fn adam_on_the_cpu_agrees_with_the_definition(len in lengths(), settings in settings(), decoupled in any::<bool>()) {
-        let rule = Adam { beta1: 0.9, beta2: 0.99, eps: 1e-6, decoupled };
+        // With a smaller eps a gradient that all but vanishes would step by its rounding error.
+        let rule = Adam { beta1: 0.9, beta2: 0.99, eps: 1e-2, decoupled };
         let run = |update: fn(Adam, Tensor<1>, Tensor<1>, Option<[Tensor<1>; 2]>, Step) -> (Tensor<1>, [Tensor<1>; 2]), dtype| {
             let (mut param, mut averages) = (random([len], 1, dtype, &Device::flex()), None);
             for number in 1..=STEPS {

@@ -76,9 +76,7 @@ impl Classification {
         let device = outputs.device();
         let weights = self.class_weights.as_deref().map(|weights| Tensor::<1>::from_floats(weights, &device));
         match target {
-            Target::Classes(classes) => {
-                kernels::cross_entropy(outputs, classes.clone(), weights, self.label_smoothing)
-            }
+            Target::Classes(classes) => kernels::cross_entropy(outputs, classes.clone(), weights, self.label_smoothing),
             Target::Dense(probabilities) => self.soft_loss(log_softmax(outputs, 1), probabilities.clone(), weights),
         }
     }

@@ -10,7 +10,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
 use super::gradient::Layer;
-use super::matrix::{Left, Right, Steps, Target, multiply};
+use super::matrix::{Left, Right, Steps, multiply};
 use crate::flex;
 use crate::gemv::gemv;
 use crate::product::panel_width;
@@ -63,8 +63,8 @@ fn forward(
 ) -> FloatTensor<Flex> {
     let ([batch, inputs], [_, outputs]) = (flex::dims(x), flex::dims(weight));
     let (x, weight, bias) = (flex::values(x), flex::values(weight), flex::values(bias));
-    let mut out = vec![0.0; batch * outputs];
     if batch == 1 {
+        let mut out = vec![0.0; outputs];
         gemv(&x, &weight, &bias, &mut out, relu);
         return flex::tensor(out, [batch, outputs]);
     }
@@ -75,7 +75,7 @@ fn forward(
         }
     };
     let b = if batch <= FEW { Right::Rows(&weight) } else { Right::Pack(pack) };
-    multiply(&a, &b, Target { columns: outputs, values: &mut out }, Some(&bias), relu);
+    let out = multiply(&a, &b, outputs, Some(&bias), relu);
     flex::tensor(out, [batch, outputs])
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::matrix::{Left, Right, Steps, Target, multiply};
+use super::matrix::{Left, Right, Steps, multiply};
 use crate::parallel;
 use crate::product::{arch, panel_width};
 use crate::scratch;
@@ -82,23 +82,18 @@ impl Layer<'_> {
     }
 
     fn of_weight(&self, packed: &[f32]) -> Vec<f32> {
-        let mut weight = vec![0.0; self.inputs * self.outputs];
         let steps = Steps::Apart { steps: self.batch, by: self.inputs };
         let a = Left { values: self.x, rows: self.inputs, row: 1, steps };
-        let target = Target { columns: self.outputs, values: &mut weight };
-        multiply(&a, &Right::<fn(usize, Range<usize>, &mut [f32])>::Packed(packed), target, None, false);
-        weight
+        multiply(&a, &Right::<fn(usize, Range<usize>, &mut [f32])>::Packed(packed), self.outputs, None, false)
     }
 
     fn of_x(&self, packed: &[f32]) -> Vec<f32> {
-        let mut x = vec![0.0; self.batch * self.inputs];
         let steps = Steps::Panels { steps: self.outputs, rows: self.batch };
         let a = Left { values: packed, rows: self.batch, row: panel_width(), steps };
         let pack = |_, inputs: Range<usize>, panel: &mut [f32]| {
             transpose(&self.weight[inputs.start * self.outputs..inputs.end * self.outputs], self.outputs, panel);
         };
-        multiply(&a, &Right::Pack(pack), Target { columns: self.inputs, values: &mut x }, None, false);
-        x
+        multiply(&a, &Right::Pack(pack), self.inputs, None, false)
     }
 }
 

@@ -1,17 +1,13 @@
 //! Products of matrices on several threads. Each thread packs the panels of B that it needs as it comes to them, so that they are in its
 //! cache when they are used; what B is, its caller says.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use crate::fresh::fresh;
 use crate::parallel;
 use crate::product::{Product, Row, Step, panel_width};
 use crate::scratch;
-
-/// A matrix C `[rows, columns]` to compute, row by row in memory.
-pub(super) struct Target<'a> {
-    pub(super) columns: usize,
-    pub(super) values: &'a mut [f32],
-}
 
 /// Where the factors of A lie, for `rows` rows and `steps` factors in each.
 pub(super) struct Left<'a> {
@@ -58,7 +54,7 @@ pub(super) enum Right<'a, P> {
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
 
-// SAFETY: threads write through it in places of their own only, which `multiply` sees to.
+// SAFETY: threads write through it in places of their own only, which `into` sees to.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -69,16 +65,28 @@ impl Shared {
     }
 }
 
-/// C = A B, or bias + A B, without what is below zero where `relu` says so.
+/// A B, or bias + A B, without what is below zero where `relu` says so: `columns` values for each row of A.
 pub(super) fn multiply<P: Fn(usize, Range<usize>, &mut [f32]) + Sync>(
     a: &Left<'_>,
     b: &Right<'_, P>,
-    c: Target<'_>,
+    columns: usize,
     bias: Option<&[f32]>,
     relu: bool,
+) -> Vec<f32> {
+    // SAFETY: every panel of every row is written, whatever the number of steps.
+    unsafe { fresh(a.rows * columns, |c| into(a, b, columns, bias, relu, c)) }
+}
+
+fn into<P: Fn(usize, Range<usize>, &mut [f32]) + Sync>(
+    a: &Left<'_>,
+    b: &Right<'_, P>,
+    columns: usize,
+    bias: Option<&[f32]>,
+    relu: bool,
+    c: &mut [MaybeUninit<f32>],
 ) {
-    let (width, steps, columns) = (panel_width(), a.steps.len(), c.columns);
-    assert_eq!(c.values.len(), a.rows * columns, "C holds a value for each row and column");
+    let (width, steps) = (panel_width(), a.steps.len());
+    assert_eq!(c.len(), a.rows * columns, "C holds a value for each row and column");
     if let Some(bias) = bias {
         assert_eq!(bias.len(), columns, "a bias for each column");
     }
@@ -87,7 +95,7 @@ pub(super) fn multiply<P: Fn(usize, Range<usize>, &mut [f32]) + Sync>(
     let places = (0..steps).map(|k| Step { a: a.steps.place(k) as u32, b: (k * apart) as u32 }).collect();
     let product = Product::rows(rows, places, columns.min(width));
 
-    let shared = Shared(c.values.as_mut_ptr());
+    let shared = Shared(c.as_mut_ptr().cast());
     let panels = columns.div_ceil(width);
     let run = |rows: Range<usize>, panels: Range<usize>| {
         let buffer = if matches!(b, Right::Pack(_)) { steps * width } else { 0 };

@@ -76,8 +76,7 @@ pub fn sgd_composed(
         None => grad.clone(),
         Some(momentum) => momentum.mul_scalar(rule.momentum).add(grad.clone().mul_scalar(1.0 - rule.dampening)),
     };
-    let change =
-        if rule.nesterov { momentum.clone().mul_scalar(rule.momentum).add(grad) } else { momentum.clone() };
+    let change = if rule.nesterov { momentum.clone().mul_scalar(rule.momentum).add(grad) } else { momentum.clone() };
     (param.sub(change.mul_scalar(step.lr)), Some(momentum))
 }
 
@@ -92,7 +91,8 @@ pub fn adam(
 ) -> (Tensor<1>, [Tensor<1>; 2]) {
     #[cfg(feature = "flex")]
     {
-        let [mean, square] = averages.as_ref().map(|[mean, square]| [mean, square]).map_or([None; 2], |both| both.map(Some));
+        let [mean, square] =
+            averages.as_ref().map(|[mean, square]| [mean, square]).map_or([None; 2], |both| both.map(Some));
         if slices::takes(&param, [Some(&grad), mean, square]) {
             return slices::adam(rule, param, grad, averages, step);
         }

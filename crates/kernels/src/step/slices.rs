@@ -30,7 +30,8 @@ impl Changed {
     fn new(tensor: Tensor<1>) -> Self {
         let tensor = primitive(tensor);
         let len = flex::dims::<1>(&tensor)[0];
-        let whole = tensor.layout().start_offset() == 0 && tensor.is_contiguous() && tensor.storage::<f32>().len() == len;
+        let whole =
+            tensor.layout().start_offset() == 0 && tensor.is_contiguous() && tensor.storage::<f32>().len() == len;
         Self(if whole { tensor } else { flex::tensor(flex::values(&tensor).into_owned(), [len]) })
     }
 

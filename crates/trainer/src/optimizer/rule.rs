@@ -43,8 +43,7 @@ pub(super) fn update(
     hyper: Hyper,
 ) -> (Tensor<1>, Vec<Tensor<1>>) {
     let mut state = state.into_iter();
-    let step =
-        kernels::Step { lr: hyper.lr, weight_decay: hyper.weight_decay, scale: hyper.scale, number: hyper.step };
+    let step = kernels::Step { lr: hyper.lr, weight_decay: hyper.weight_decay, scale: hyper.scale, number: hyper.step };
     match config {
         OptimizerConfig::Sgd(SgdConfig { momentum, dampening, nesterov, .. }) => {
             let rule = kernels::Sgd { momentum: *momentum, dampening: *dampening, nesterov: *nesterov };
