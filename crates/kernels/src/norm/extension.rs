@@ -48,7 +48,10 @@ trait Norm: Backend {
         relu: bool,
     ) -> FloatTensor<Self>;
 
-    #[allow(clippy::too_many_arguments, reason = "the macro takes tensors one by one, and copies an `expect` to where it fails")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the macro takes tensors one by one, and copies an `expect` to where it fails"
+    )]
     fn norm_given_add(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
