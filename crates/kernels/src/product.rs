@@ -12,7 +12,10 @@ use pulp::{Arch, MemMask, Simd, WithSimd};
 #[derive(Clone, Debug)]
 pub(crate) struct Product {
     rows: Vec<Row>,
-    steps: Vec<Step>,
+    /// The steps, as stretches of `inner` steps that lie `apart` from each other: the innermost loop looks nothing up.
+    stretches: Vec<Step>,
+    inner: usize,
+    apart: Step,
     columns: usize,
     /// From a panel of B to the next.
     panel: usize,
@@ -30,7 +33,7 @@ pub(crate) struct Row {
 }
 
 /// How far the k-th factors lie from the beginning of a row of A and of a panel of B.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) a: u32,
     pub(crate) b: u32,
@@ -73,7 +76,8 @@ impl Product {
         let most = |place: fn(&Step) -> u32| steps.iter().map(place).max().map_or(0, |most| most as usize + 1);
         let panels = columns.div_ceil(panel_width()).max(1);
         let reach = [most(|step| step.a), most(|step| step.b) + (panels - 1) * panel + last.max(1) - 1];
-        Self { rows, steps, columns, panel, lanes: false, reach }
+        let (stretches, inner, apart) = stretches(&steps);
+        Self { rows, stretches, inner, apart, columns, panel, lanes: false, reach }
     }
 
     /// Over weights that [`Packed`] holds: the k-th step meets their k-th row.
@@ -105,7 +109,7 @@ impl Product {
     pub(crate) fn run(&self, rows: Range<usize>, a: &[f32], b: &[f32], c: &mut [f32], start: Start<'_>, relu: bool) {
         let rows = &self.rows[rows];
         let Some(last) = rows.last().filter(|_| self.columns > 0) else { return };
-        if !self.steps.is_empty() {
+        if !self.stretches.is_empty() {
             let reach = last.a + self.reach[0] + if self.lanes { self.columns - 1 } else { 0 };
             assert!(a.len() >= reach, "A holds {} values of {reach}", a.len());
             assert!(b.len() >= self.reach[1], "B holds {} values of {}", b.len(), self.reach[1]);
@@ -135,9 +139,10 @@ impl Product {
         assert!(columns <= panel_width() && !self.lanes && self.columns >= columns, "one panel");
         let rows = &self.rows[rows];
         let Some(last) = rows.last().filter(|_| columns > 0) else { return };
-        if let Some(step) = self.steps.iter().map(|step| step.b).max() {
+        if let Some(step) = self.stretches.iter().map(|step| step.b).max() {
             assert!(a.len() >= last.a + self.reach[0], "A holds {} values of {}", a.len(), last.a + self.reach[0]);
-            assert!(b.len() >= step as usize + columns, "B holds {} values of {}", b.len(), step as usize + columns);
+            let reach = step as usize + (self.inner - 1) * self.apart.b as usize + columns;
+            assert!(b.len() >= reach, "B holds {} values of {reach}", b.len());
         }
         let start = match bias {
             Some(bias) => Start::Bias(&bias[..columns]),
@@ -145,6 +150,19 @@ impl Product {
         };
         arch().dispatch(Run { product: self, rows, columns, a, b, c, start, relu });
     }
+}
+
+/// Cuts steps into stretches of equal length whose steps lie equally far apart: the first of each, their length, how far.
+fn stretches(steps: &[Step]) -> (Vec<Step>, usize, Step) {
+    // Steps rise within a stretch; where they don't, each is a stretch of its own.
+    let apart = |pair: &[Step]| Some(Step { a: pair[1].a.checked_sub(pair[0].a)?, b: pair[1].b.checked_sub(pair[0].b)? });
+    let Some(first) = steps.windows(2).next().and_then(apart) else { return (steps.to_vec(), 1, Step { a: 0, b: 0 }) };
+    let inner = 1 + steps.windows(2).take_while(|pair| apart(pair) == Some(first)).count();
+    let even = |stretch: &[Step]| stretch.len() == inner && stretch.windows(2).all(|pair| apart(pair) == Some(first));
+    if steps.chunks(inner).all(even) {
+        return (steps.iter().step_by(inner).copied().collect(), inner, first);
+    }
+    (steps.to_vec(), 1, Step { a: 0, b: 0 })
 }
 
 struct Run<'a> {
@@ -164,16 +182,22 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (width, product) = (2 * S::F32_LANES, self.product);
-        // As many sums as registers hold beside two vectors of B and the value of A of every row, all of which the compiler loads before
-        // the first product: 8 x 2 of 32, 4 x 2 of 16. A single register too few halves the speed.
-        let most = if S::REGISTER_COUNT >= 32 { 8 } else { 4 };
+        // As many sums as registers hold beside two vectors of B and a value of A: 12 x 2 of 32, 6 x 2 of 16. A single register too few
+        // halves the speed.
+        let most = match (S::REGISTER_COUNT >= 32, product.lanes) {
+            (true, false) => 12,
+            (true, true) => 8,
+            (false, _) => 4,
+        };
         let height = height(self.rows.len(), most);
         for (panel, first) in (0..self.columns).step_by(width).enumerate() {
             let columns = (self.columns - first).min(width);
             for rows in self.rows.chunks(height) {
                 let tile = Tile {
                     rows,
-                    steps: &product.steps,
+                    stretches: &product.stretches,
+                    inner: product.inner,
+                    apart: [product.apart.a as usize, product.apart.b as usize],
                     a: self.a.as_ptr().wrapping_add(if product.lanes { first } else { 0 }),
                     b: self.b.as_ptr().wrapping_add(panel * product.panel),
                     c: self.c.wrapping_add(first),
@@ -203,7 +227,9 @@ fn height(rows: usize, most: usize) -> usize {
 /// One block of sums that registers hold: at most M rows and N vectors of columns.
 struct Tile<'a> {
     rows: &'a [Row],
-    steps: &'a [Step],
+    stretches: &'a [Step],
+    inner: usize,
+    apart: [usize; 2],
     a: *const f32,
     b: *const f32,
     c: *mut f32,
@@ -232,7 +258,10 @@ impl Tile<'_> {
             2 => simd.vectorize(Sized::<'_, 2, N, TAIL, LANES>(self)),
             3 | 4 => simd.vectorize(Sized::<'_, 4, N, TAIL, LANES>(self)),
             5 | 6 => simd.vectorize(Sized::<'_, 6, N, TAIL, LANES>(self)),
-            _ => simd.vectorize(Sized::<'_, 8, N, TAIL, LANES>(self)),
+            7 | 8 => simd.vectorize(Sized::<'_, 8, N, TAIL, LANES>(self)),
+            9 | 10 if !LANES => simd.vectorize(Sized::<'_, 10, N, TAIL, false>(self)),
+            _ if !LANES => simd.vectorize(Sized::<'_, 12, N, TAIL, false>(self)),
+            _ => unreachable!("taller than any tile over channels"),
         }
     }
 }
@@ -241,7 +270,7 @@ impl Tile<'_> {
 /// closure need not be inlined, which here would cost a call for each product.
 macro_rules! each {
     ($i:ident < $count:ident, $body:block) => {
-        each!(@ $i < $count, $body, 0 1 2 3 4 5 6 7)
+        each!(@ $i < $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
     };
     (@ $i:ident < $count:ident, $body:block, $($at:literal)*) => {
         $(if $at < $count {
@@ -259,7 +288,7 @@ impl<const M: usize, const N: usize, const TAIL: bool, const LANES: bool> WithSi
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        const { assert!(M <= 8 && N <= 2) };
+        const { assert!(M <= 12 && N <= 2) };
         let tile = self.0;
         let vector = Vector::<S, N, TAIL> {
             simd,
@@ -282,19 +311,26 @@ impl<const M: usize, const N: usize, const TAIL: bool, const LANES: bool> WithSi
                     each!(j < N, { sums[i][j] = vector.load(tile.c.add(row.c), j) });
                 }
             });
-            for step in tile.steps {
-                let from = tile.b.add(step.b as usize);
-                let mut b = [zero; N];
-                each!(j < N, { b[j] = vector.load(from, j) });
-                each!(i < M, {
-                    let from = a[i].add(step.a as usize);
-                    if LANES {
-                        each!(j < N, { sums[i][j] = simd.mul_add_e_f32s(vector.load(from, j), b[j], sums[i][j]) });
-                    } else {
-                        let a = simd.splat_f32s(*from);
-                        each!(j < N, { sums[i][j] = simd.mul_add_e_f32s(a, b[j], sums[i][j]) });
-                    }
-                });
+            for first in tile.stretches {
+                let mut from = tile.b.add(first.b as usize);
+                let mut row = a;
+                each!(i < M, { row[i] = a[i].add(first.a as usize) });
+                let mut at = 0;
+                for _ in 0..tile.inner {
+                    let mut b = [zero; N];
+                    each!(j < N, { b[j] = vector.load(from, j) });
+                    each!(i < M, {
+                        if LANES {
+                            let from = row[i].add(at);
+                            each!(j < N, { sums[i][j] = simd.mul_add_e_f32s(vector.load(from, j), b[j], sums[i][j]) });
+                        } else {
+                            let a = simd.splat_f32s(*row[i].add(at));
+                            each!(j < N, { sums[i][j] = simd.mul_add_e_f32s(a, b[j], sums[i][j]) });
+                        }
+                    });
+                    at += tile.apart[0];
+                    from = from.wrapping_add(tile.apart[1]);
+                }
             }
             each!(i < M, {
                 if i < held {
