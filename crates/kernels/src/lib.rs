@@ -1,5 +1,10 @@
-//! Fused operations that Burn lacks on the CPU.
-#![allow(unsafe_code, dead_code)]
+//! Fused operations that Burn lacks on the CPU. Each has a definition composed of Burn's own operations, which every backend runs, and
+//! for f32 on Flex an implementation on slices, forward and backward: whoever calls it need not know which ran. The prediction of a
+//! whole network is a [`Plan`].
+//!
+//! Left to others: networks (`models`), losses as a task means them (`tasks`), which backend there is (`device`).
+#![allow(unsafe_code, reason = "vectors are read and written through pointers; each block says what makes that sound")]
+
 mod check;
 mod conv;
 #[cfg(feature = "flex")]
@@ -12,6 +17,8 @@ mod join;
 mod linear;
 mod loss;
 mod norm;
+#[cfg(feature = "flex")]
+mod packed;
 #[cfg(feature = "flex")]
 mod parallel;
 #[cfg(feature = "flex")]
@@ -26,21 +33,23 @@ mod rows;
 #[cfg(feature = "flex")]
 mod scratch;
 mod step;
+#[cfg(feature = "flex")]
+mod tile;
 
 #[cfg(not(feature = "flex"))]
 mod unplanned;
 
-#[cfg(feature = "flex")]
-pub use flex::is_flex;
-#[cfg(feature = "flex")]
-pub use plan::{Activation, Layer, Plan};
-#[cfg(not(feature = "flex"))]
-pub use unplanned::Plan;
 pub use check::{Check, check};
 pub use conv::{After, MaxPool, composed, conv2d};
+#[cfg(feature = "flex")]
+pub use flex::is_flex;
 pub use join::Join;
 pub use linear::{linear, linear_composed};
 pub use loss::{cross_entropy, cross_entropy_composed};
 pub use norm::{batch_norm, batch_norm_train};
+#[cfg(feature = "flex")]
+pub use plan::{Activation, Layer, Plan};
 pub use pool::{avg_pool2d, flatten, global_average, max_pool2d, subsample};
 pub use step::{Adam, Sgd, Step, adam, adam_composed, blend, sgd, sgd_composed, sum_of_squares};
+#[cfg(not(feature = "flex"))]
+pub use unplanned::Plan;

@@ -62,6 +62,6 @@ mod tests {
 
     #[test]
     fn little_work_stays_on_its_thread() {
-        assert_eq!(parts(1000, 1), [0..1000]);
+        assert_eq!(parts(1000, 1), vec![0..1000; 1]);
     }
 }

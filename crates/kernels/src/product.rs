@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, MemMask, Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::tile::Tile;
 
 /// `C[i][j] = start + sum over k of A[rows[i].a + steps[k].a] * B[panel(j) + steps[k].b + j]`: where the factors lie.
 ///
@@ -155,7 +157,8 @@ impl Product {
 /// Cuts steps into stretches of equal length whose steps lie equally far apart: the first of each, their length, how far.
 fn stretches(steps: &[Step]) -> (Vec<Step>, usize, Step) {
     // Steps rise within a stretch; where they don't, each is a stretch of its own.
-    let apart = |pair: &[Step]| Some(Step { a: pair[1].a.checked_sub(pair[0].a)?, b: pair[1].b.checked_sub(pair[0].b)? });
+    let apart =
+        |pair: &[Step]| Some(Step { a: pair[1].a.checked_sub(pair[0].a)?, b: pair[1].b.checked_sub(pair[0].b)? });
     let Some(first) = steps.windows(2).next().and_then(apart) else { return (steps.to_vec(), 1, Step { a: 0, b: 0 }) };
     let inner = 1 + steps.windows(2).take_while(|pair| apart(pair) == Some(first)).count();
     let even = |stretch: &[Step]| stretch.len() == inner && stretch.windows(2).all(|pair| apart(pair) == Some(first));
@@ -224,236 +227,57 @@ fn height(rows: usize, most: usize) -> usize {
     if all(most) < all(alike) { most } else { alike }
 }
 
-/// One block of sums that registers hold: at most M rows and N vectors of columns.
-struct Tile<'a> {
-    rows: &'a [Row],
-    stretches: &'a [Step],
-    inner: usize,
-    apart: [usize; 2],
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    bias: *const f32,
-    add: bool,
-    relu: bool,
-    columns: usize,
-}
-
-impl Tile<'_> {
-    #[inline(always)]
-    fn choose<S: Simd, const LANES: bool>(self, simd: S) {
-        match self.columns {
-            columns if columns == 2 * S::F32_LANES => self.choose_rows::<S, 2, false, LANES>(simd),
-            columns if columns > S::F32_LANES => self.choose_rows::<S, 2, true, LANES>(simd),
-            columns if columns == S::F32_LANES => self.choose_rows::<S, 1, false, LANES>(simd),
-            _ => self.choose_rows::<S, 1, true, LANES>(simd),
-        }
-    }
-
-    #[inline(always)]
-    fn choose_rows<S: Simd, const N: usize, const TAIL: bool, const LANES: bool>(self, simd: S) {
-        match self.rows.len() {
-            0 => {}
-            1 => simd.vectorize(Sized::<'_, 1, N, TAIL, LANES>(self)),
-            2 => simd.vectorize(Sized::<'_, 2, N, TAIL, LANES>(self)),
-            3 | 4 => simd.vectorize(Sized::<'_, 4, N, TAIL, LANES>(self)),
-            5 | 6 => simd.vectorize(Sized::<'_, 6, N, TAIL, LANES>(self)),
-            7 | 8 => simd.vectorize(Sized::<'_, 8, N, TAIL, LANES>(self)),
-            9 | 10 if !LANES => simd.vectorize(Sized::<'_, 10, N, TAIL, false>(self)),
-            _ if !LANES => simd.vectorize(Sized::<'_, 12, N, TAIL, false>(self)),
-            _ => unreachable!("taller than any tile over channels"),
-        }
-    }
-}
-
-/// The body for each row, or vector, of a tile, written out: a loop would be unrolled too late for the sums to stay in registers, and a
-/// closure need not be inlined, which here would cost a call for each product.
-macro_rules! each {
-    ($i:ident < $count:ident, $body:block) => {
-        each!(@ $i < $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11)
-    };
-    (@ $i:ident < $count:ident, $body:block, $($at:literal)*) => {
-        $(if $at < $count {
-            let $i: usize = $at;
-            $body
-        })*
-    };
-}
-
-/// A tile of which the compiler knows the size. TAIL: the last vector is not full. LANES: as in [`Product`].
-struct Sized<'a, const M: usize, const N: usize, const TAIL: bool, const LANES: bool>(Tile<'a>);
-
-impl<const M: usize, const N: usize, const TAIL: bool, const LANES: bool> WithSimd for Sized<'_, M, N, TAIL, LANES> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        const { assert!(M <= 12 && N <= 2) };
-        let tile = self.0;
-        let vector = Vector::<S, N, TAIL> {
-            simd,
-            mask: simd.mask_between_m32s(0, (tile.columns - (N - 1) * S::F32_LANES) as u32),
-        };
-        let held = tile.rows.len().min(M);
-        let zero = simd.splat_f32s(0.0);
-        let mut sums = [[zero; N]; M];
-        let mut a = [tile.a; M];
-        // SAFETY: `Product::run` compared the slices with the greatest place of rows, steps and panels; vectors that reach beyond the
-        // columns are read and written under the mask.
-        unsafe {
-            each!(i < M, {
-                // A row that isn't there computes the last one again, and keeps it to itself.
-                let row = tile.rows.get_unchecked(if i < held { i } else { held - 1 });
-                a[i] = tile.a.add(row.a);
-                if !tile.bias.is_null() {
-                    each!(j < N, { sums[i][j] = vector.load(tile.bias, j) });
-                } else if tile.add {
-                    each!(j < N, { sums[i][j] = vector.load(tile.c.add(row.c), j) });
-                }
-            });
-            for first in tile.stretches {
-                let mut from = tile.b.add(first.b as usize);
-                let mut row = a;
-                each!(i < M, { row[i] = a[i].add(first.a as usize) });
-                let mut at = 0;
-                for _ in 0..tile.inner {
-                    let mut b = [zero; N];
-                    each!(j < N, { b[j] = vector.load(from, j) });
-                    each!(i < M, {
-                        if LANES {
-                            let from = row[i].add(at);
-                            each!(j < N, { sums[i][j] = simd.mul_add_e_f32s(vector.load(from, j), b[j], sums[i][j]) });
-                        } else {
-                            let a = simd.splat_f32s(*row[i].add(at));
-                            each!(j < N, { sums[i][j] = simd.mul_add_e_f32s(a, b[j], sums[i][j]) });
-                        }
-                    });
-                    at += tile.apart[0];
-                    from = from.wrapping_add(tile.apart[1]);
-                }
-            }
-            each!(i < M, {
-                if i < held {
-                    let c = tile.c.add(tile.rows.get_unchecked(i).c);
-                    each!(j < N, {
-                        let mut sum = sums[i][j];
-                        if tile.relu {
-                            // Not a number stays what it is.
-                            sum = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
-                        }
-                        vector.store(c, j, sum);
-                    });
-                }
-            });
-        }
-    }
-}
-
-/// The vectors of a row, the last of which may be cut.
-#[derive(Clone, Copy)]
-struct Vector<S: Simd, const N: usize, const TAIL: bool> {
-    simd: S,
-    mask: MemMask<S::m32s>,
-}
-
-impl<S: Simd, const N: usize, const TAIL: bool> Vector<S, N, TAIL> {
-    /// # Safety
-    /// What the j-th vector holds can be read.
-    #[inline(always)]
-    unsafe fn load(self, row: *const f32, j: usize) -> S::f32s {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let from = row.add(j * S::F32_LANES);
-            if TAIL && j == N - 1 {
-                self.simd.mask_load_ptr_f32s(self.mask, from)
-            } else {
-                from.cast::<S::f32s>().read_unaligned()
-            }
-        }
-    }
-
-    /// # Safety
-    /// What the j-th vector holds can be written.
-    #[inline(always)]
-    unsafe fn store(self, row: *mut f32, j: usize, values: S::f32s) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let to = row.add(j * S::F32_LANES);
-            if TAIL && j == N - 1 {
-                self.simd.mask_store_ptr_f32s(self.mask, to, values);
-            } else {
-                to.cast::<S::f32s>().write_unaligned(values);
-            }
-        }
-    }
-}
-
-/// Weights in panels: for each panel the rows k, each of [`panel_width`] columns, the last panel filled up with zeros.
-pub(crate) struct Packed {
-    values: Vec<f32>,
-}
-
-impl Packed {
-    /// Packs `[steps, columns]`, of which `at(k, j)` gives the values.
-    pub(crate) fn new(steps: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        let width = panel_width();
-        let panels = columns.div_ceil(width);
-        let mut values = vec![0.0; panels * steps * width];
-        for (panel, values) in values.chunks_exact_mut((steps * width).max(1)).enumerate() {
-            let first = panel * width;
-            let held = (columns - first).min(width);
-            for (k, row) in values.chunks_exact_mut(width).enumerate() {
-                for (j, value) in row[..held].iter_mut().enumerate() {
-                    *value = at(k, first + j);
-                }
-            }
-        }
-        Self { values }
-    }
-
-    /// The values, as [`Product::packed`] expects them.
-    pub(crate) fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// The values alone.
-    pub(crate) fn into_values(self) -> Vec<f32> {
-        self.values
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed::Packed;
 
-    fn cpu() -> f64 {
-        let s = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        s.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+    /// Whole numbers, whose sums are exact in any order.
+    fn whole(count: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7 + i / 5) % 11) as f32 - 5.0).collect()
     }
 
     #[test]
-    fn speed() {
-        let (m, k, n) = (196usize, 288usize, 64usize);
-        let a: Vec<f32> = (0..m * k).map(|i| (i % 7) as f32).collect();
-        let b = Packed::new(k, n, |i, j| ((i * 3 + j) % 5) as f32);
-        let mut c = vec![0.0; m * n];
-        let rows = (0..m).map(|i| Row { a: i * k, c: i * n }).collect();
-        let p = Product::packed(rows, 0..k as u32, n);
-        p.run(0..m, &a, b.values(), &mut c, Start::Zero, false);
-        for i in [0, 5, 195] {
-            for j in [0, 17, 63] {
-                let e: f32 = (0..k).map(|x| a[i * k + x] * ((x * 3 + j) % 5) as f32).sum();
-                assert_eq!(c[i * n + j], e);
+    fn sums_are_those_of_a_matrix_product_at_every_size_of_tile() {
+        for (m, k, n) in [(1, 1, 1), (2, 3, 5), (5, 1, 16), (9, 7, 31), (13, 2, 32), (25, 4, 33), (40, 9, 70)] {
+            let (a, weights) = (whole(m * k), whole(k * n));
+            let packed = Packed::new(k, n, |i, j| weights[i * n + j]);
+            let rows = || (0..m).map(|i| Row { a: i * k, c: i * n }).collect();
+            let steps = |apart: usize| (0..k as u32).map(|a| Step { a, b: a * apart as u32 }).collect();
+            let bias = whole(n);
+            let expected: Vec<f32> = (0..m * n)
+                .map(|at| bias[at % n] + (0..k).map(|x| a[at / n * k + x] * weights[x * n + at % n]).sum::<f32>())
+                .collect();
+            for (product, b) in [
+                (Product::packed(rows(), 0..k as u32, n), packed.values()),
+                (Product::rows(rows(), steps(n), n), &weights[..]),
+            ] {
+                let mut c = vec![f32::NAN; m * n];
+                product.run(0..m, &a, b, &mut c, Start::Bias(&bias), false);
+                assert_eq!(c, expected, "{m} {k} {n}");
+                product.run(0..m, &a, b, &mut c, Start::Zero, true);
+                product.run(0..m, &a, b, &mut c, Start::Add, false);
+                let cut = |(value, bias): (&f32, &f32)| (value - bias).max(0.0) + (value - bias);
+                let twice: Vec<f32> = expected.iter().zip(bias.iter().cycle()).map(cut).collect();
+                assert_eq!(c, twice, "{m} {k} {n}");
             }
         }
-        let mut best = f64::MAX;
-        for _ in 0..20 {
-            let t = cpu();
-            for _ in 0..1000 {
-                p.run(0..m, &a, b.values(), &mut c, Start::Zero, false);
-            }
-            best = best.min(cpu() - t);
-        }
-        println!("width {} GF/s {}", panel_width(), 2.0 * (m * n * k * 1000) as f64 / best / 1e9);
+    }
+
+    #[test]
+    fn steps_make_stretches_where_they_lie_evenly() {
+        let steps = |places: &[u32]| places.iter().zip(0..).map(|(&a, k)| Step { a, b: 2 * k }).collect::<Vec<_>>();
+        let (first, inner, apart) = stretches(&steps(&[0, 1, 2, 9, 10, 11]));
+        assert_eq!((first.len(), inner, apart), (2, 3, Step { a: 1, b: 2 }));
+        assert_eq!(stretches(&steps(&[0, 1, 2, 9, 10])).1, 1);
+        assert_eq!(stretches(&steps(&[5, 1, 2])).1, 1);
+        assert_eq!(stretches(&[]).0, []);
+    }
+
+    #[test]
+    #[should_panic(expected = "A holds")]
+    fn a_slice_that_is_too_short_is_refused() {
+        let product = Product::packed(vec![Row { a: 4, c: 0 }], 0..2, 1);
+        product.run(0..1, &[0.0; 5], &[0.0; 64], &mut [0.0], Start::Zero, false);
     }
 }

@@ -1,5 +1,11 @@
 //! The convolution on the CPU against its definition in Burn's operations and double precision.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that finds nothing where something must be has failed"
+)]
+
 use burn::tensor::{DType, Device, Tensor, TensorData, ops::ConvOptions};
 use kernels::{After, MaxPool};
 use proptest::prelude::*;
@@ -153,5 +159,44 @@ fn what_is_no_number_stays_none() {
         let expected = values(expected);
         assert!(expected.iter().any(|value| value.is_nan()));
         assert!(difference(&values(found), &expected) < 1e-5);
+    }
+}
+
+/// The gradient of `loss` at `numbers`, by central differences in double precision.
+fn differences(numbers: &[f64], loss: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let step = 1e-5;
+    let moved = |at: usize, by: f64| {
+        let mut numbers = numbers.to_vec();
+        numbers[at] += by;
+        loss(&numbers)
+    };
+    (0..numbers.len()).map(|at| (moved(at, step) - moved(at, -step)) / (2.0 * step)).collect()
+}
+
+#[test]
+fn the_definition_has_the_gradients_of_finite_differences() {
+    let pool = Some(MaxPool { size: 2, stride: 2 });
+    let strided = ConvOptions::new_with_padding([2, 1], [(1, 0), (0, 2)], [1, 2], 2);
+    for case in [
+        Case { after: After { relu: true, pool }, ..plain([2, 2, 5, 5], [3, 2, 3, 3]) },
+        Case { options: strided, ..plain([2, 4, 6, 7], [4, 2, 3, 3]) },
+    ] {
+        let [_, of_x, of_weight, of_bias] = run(&case, kernels::composed, DType::F64);
+        let device = Device::flex();
+        let tensor = |numbers: &[f64], shape: [usize; 4]| {
+            Tensor::<4>::from_data(TensorData::new(numbers.to_vec(), shape), (&device, DType::F64))
+        };
+        let loss = |x: &[f64], weight: &[f64], bias: &[f64]| {
+            let bias = Tensor::from_data(TensorData::new(bias.to_vec(), [bias.len()]), (&device, DType::F64));
+            let (x, weight) = (tensor(x, case.x), tensor(weight, case.weight));
+            let out = values(kernels::composed(x, weight, Some(bias), case.options.clone(), case.after));
+            out.iter().zip(numbers(out.len(), 4)).map(|(out, weight)| out * weight).sum::<f64>()
+        };
+        let count = |shape: [usize; 4]| shape.iter().product::<usize>();
+        let (x, weight) = (numbers(count(case.x), 1), numbers(count(case.weight), 2));
+        let bias = numbers(case.weight[0], 3);
+        assert!(difference(&of_x, &differences(&x, |x| loss(x, &weight, &bias))) < 1e-6);
+        assert!(difference(&of_weight, &differences(&weight, |weight| loss(&x, weight, &bias))) < 1e-6);
+        assert!(difference(&of_bias, &differences(&bias, |bias| loss(&x, &weight, bias))) < 1e-6);
     }
 }

@@ -1,6 +1,12 @@
 //! The optimizers' updates on the CPU against their definitions in Burn's operations and double precision.
 
-use burn::tensor::{DType, Device, Tensor};
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that finds nothing where something must be has failed"
+)]
+
+use burn::tensor::{DType, Device, Tensor, s};
 use kernels::{Adam, Sgd, Step};
 use proptest::prelude::*;
 
@@ -40,6 +46,7 @@ proptest! {
     fn adam_on_the_cpu_agrees_with_the_definition(len in lengths(), settings in settings(), decoupled in any::<bool>()) {
         // With a smaller eps a gradient that all but vanishes would step by its rounding error.
         let rule = Adam { beta1: 0.9, beta2: 0.99, eps: 1e-2, decoupled };
+        #[expect(clippy::type_complexity, reason = "the signature that both share")]
         let run = |update: fn(Adam, Tensor<1>, Tensor<1>, Option<[Tensor<1>; 2]>, Step) -> (Tensor<1>, [Tensor<1>; 2]), dtype| {
             let (mut param, mut averages) = (random([len], 1, dtype, &Device::flex()), None);
             for number in 1..=STEPS {
@@ -59,6 +66,7 @@ proptest! {
             dampening: if kind == 2 { 0.3 } else { 0.0 },
             nesterov: kind == 3,
         };
+        #[expect(clippy::type_complexity, reason = "the signature that both share")]
         let run = |update: fn(Sgd, Tensor<1>, Tensor<1>, Option<Tensor<1>>, Step) -> (Tensor<1>, Option<Tensor<1>>), dtype| {
             let (mut param, mut momentum) = (random([len], 1, dtype, &Device::flex()), None);
             for number in 1..=STEPS {
@@ -93,7 +101,7 @@ fn who_else_holds_a_parameter_keeps_its_values() {
 #[test]
 fn a_part_of_a_tensor_steps_alone() {
     let whole = random::<1>([100], 1, DType::F32, &Device::flex());
-    let part = whole.clone().slice([30..70]);
+    let part = whole.clone().slice(s![30..70]);
     let rule = Sgd { momentum: 0.0, dampening: 0.0, nesterov: false };
     let grad = gradient(40, 1, DType::F32);
     let (found, _) = kernels::sgd(rule, part.clone(), grad.clone(), None, step(1, 0.0, 1.0));

@@ -8,8 +8,11 @@ use crate::{
     Adam, After, Join, MaxPool, Sgd, Step, adam, batch_norm, batch_norm_train, conv2d, cross_entropy, linear, sgd,
 };
 
+/// Computes one operation on the device and by its definition.
+type Case = fn(&Lab) -> Outcome;
+
 /// The operations by name.
-pub(super) const CASES: &[(&str, fn(&Lab) -> Outcome)] = &[
+pub(super) const CASES: &[(&str, Case)] = &[
     ("convolution, ReLU, maximum pooling", pooled),
     ("convolution, 5x5 with stride", strided),
     ("convolution in groups", grouped),

@@ -16,7 +16,7 @@ use crate::flex;
 
 /// Fused convolution.
 #[backend_extension(Flex: cfg(feature = "flex"), Autodiff)]
-pub trait Convolution: Backend {
+pub(crate) trait Convolution: Backend {
     /// See [`super::conv2d`].
     fn convolve(
         x: FloatTensor<Self>,

@@ -55,7 +55,7 @@ impl Geometry {
             let reach = options.dilation[axis] * (kernel.max(1) - 1) + 1;
             output[axis] = padded.checked_sub(reach)? / options.stride[axis] + 1;
         }
-        fits.then(|| Self {
+        fits.then_some(Self {
             inputs,
             outputs,
             groups,

@@ -1,7 +1,7 @@
 //! A convolution's weights `[outputs, inputs / groups, rows, columns]` in the orders in which the kernels walk them.
 
 use super::geometry::Geometry;
-use crate::product::Packed;
+use crate::packed::Packed;
 
 /// For each pass over the map, the weights of all taps as [`Geometry::forward`] meets them.
 pub(crate) fn forward(weight: &[f32], geometry: &Geometry) -> Vec<Vec<f32>> {

@@ -139,7 +139,11 @@ impl WithSimd for UnpoolRow<'_> {
 /// As many values as there are, up to a vector.
 #[inline(always)]
 fn load<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
-    if values.len() == S::F32_LANES { bytemuck::pod_read_unaligned(bytemuck::cast_slice(values)) } else { simd.partial_load_f32s(values) }
+    if values.len() == S::F32_LANES {
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(values))
+    } else {
+        simd.partial_load_f32s(values)
+    }
 }
 
 /// The counterpart of [`load`].

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::map::Map;
 use super::pool::Pool;
 use super::tile::Tiles;
-use crate::product::{Packed, Product, Row, Start, Step};
+use crate::packed::Packed;
+use crate::product::{Product, Row, Start, Step};
 use crate::scratch;
 
 /// Output pixels that are computed before they are pooled: few enough to stay in the first cache.

@@ -6,7 +6,8 @@ use pulp::{Simd, WithSimd};
 
 use super::map::Map;
 use super::tile::Tiles;
-use crate::product::{Packed, Row, arch, panel_width};
+use crate::packed::Packed;
+use crate::product::{Row, arch, panel_width};
 
 /// A linear layer that is ready to run.
 pub(super) struct Linear {

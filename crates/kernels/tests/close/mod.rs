@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Values in [-1, 1), the same for the same seed.
-pub fn random<const D: usize>(dims: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+pub(crate) fn random<const D: usize>(dims: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut draw = || {
         state ^= state << 13;
@@ -16,7 +16,7 @@ pub fn random<const D: usize>(dims: [usize; D], seed: u64, device: &Device) -> T
 }
 
 /// The greatest distance, by the greatest expected value.
-pub fn assert_close(ours: &[f64], expected: &[f64], tolerance: f64, what: usize) {
+pub(crate) fn assert_close(ours: &[f64], expected: &[f64], tolerance: f64, what: usize) {
     assert_eq!(ours.len(), expected.len(), "result {what}");
     let scale = expected.iter().fold(1e-3f64, |most, x| most.max(x.abs()));
     let distance = ours.iter().zip(expected).fold(0.0f64, |most, (x, y)| most.max((x - y).abs()));

@@ -1,10 +1,12 @@
 //! How results are compared: random tensors in f64 and rounded to f32, a loss that weighs every output differently, and the greatest
 //! difference relative to the greatest value.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its own tensors has failed")]
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Numbers that look random: the fractions of multiples of an irrational, in -1..1.
-pub fn numbers(count: usize, seed: u64) -> Vec<f64> {
+pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -17,18 +19,18 @@ pub fn numbers(count: usize, seed: u64) -> Vec<f64> {
 }
 
 /// A tensor of [`numbers`], in the precision.
-pub fn random<const D: usize>(shape: [usize; D], seed: u64, dtype: DType, device: &Device) -> Tensor<D> {
+pub(crate) fn random<const D: usize>(shape: [usize; D], seed: u64, dtype: DType, device: &Device) -> Tensor<D> {
     let data = TensorData::new(numbers(shape.iter().product(), seed), shape);
     Tensor::from_data(data.convert_dtype(dtype), (device, dtype))
 }
 
 /// The values of a tensor, whatever its precision.
-pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().convert::<f64>().try_to_vec().unwrap()
 }
 
 /// max|a - b| / max|b|; infinite where one is not a number and the other is.
-pub fn difference(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "as many values");
     let greatest = b.iter().filter(|b| b.is_finite()).fold(0.0f64, |most, b| most.max(b.abs()));
     let apart = |(a, b): (&f64, &f64)| match (a.is_finite(), b.is_finite()) {
