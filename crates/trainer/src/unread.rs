@@ -89,12 +89,11 @@ impl Unread {
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
 
     fn push(unread: &mut Unread, batch: usize, loss: f32) {
-        let number = |value: f32| Tensor::<1>::from_floats([value], &Device::flex());
+        let device = device::select("cpu").unwrap().device;
+        let number = |value: f32| Tensor::<1>::from_floats([value], &device);
         let place = Place { step: batch as u64 - 1, epoch: 1, batch };
         unread.push(place, 10, number(loss), Some(number(4.0)));
     }
