@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn push(unread: &mut Unread, batch: usize, loss: f32) {
-        let device = device::select("cpu").unwrap().device;
+        let device = burn::tensor::Device::default();
         let number = |value: f32| Tensor::<1>::from_floats([value], &device);
         let place = Place { step: batch as u64 - 1, epoch: 1, batch };
         unread.push(place, 10, number(loss), Some(number(4.0)));
