@@ -87,12 +87,12 @@ impl Unread {
     }
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn push(unread: &mut Unread, batch: usize, loss: f32) {
-        let device = burn::tensor::Device::default();
+        let device = device::select("cpu").unwrap().device;
         let number = |value: f32| Tensor::<1>::from_floats([value], &device);
         let place = Place { step: batch as u64 - 1, epoch: 1, batch };
         unread.push(place, 10, number(loss), Some(number(4.0)));
