@@ -1,10 +1,7 @@
 //! The one place where the heavy operations are called, so that faster ones can stand behind the same signatures without a change to
 //! any architecture.
 
-use burn::tensor::{
-    Tensor, module,
-    ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions},
-};
+use burn::tensor::{Tensor, ops::ConvOptions};
 use kernels::{After, Join};
 
 /// `[batch, inputs]` times `[inputs, outputs]`, with the ReLU that may follow in the same pass.
