@@ -64,10 +64,16 @@ pub(crate) fn panel_width() -> usize {
     arch().dispatch(Width)
 }
 
-/// The instructions of this processor, asked once.
+/// The best instructions of this processor, asked once; or fewer, where the environment's `STRIATE_SIMD` says `avx2` or `scalar`: so that
+/// one machine can test what others run.
 pub(crate) fn arch() -> Arch {
     static ARCH: std::sync::OnceLock<Arch> = std::sync::OnceLock::new();
-    *ARCH.get_or_init(Arch::new)
+    *ARCH.get_or_init(|| match std::env::var("STRIATE_SIMD").as_deref() {
+        Ok("scalar") => Arch::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Ok("avx2") => pulp::x86::V3::try_new().map_or_else(Arch::new, Arch::V3),
+        _ => Arch::new(),
+    })
 }
 
 impl Product {
