@@ -40,7 +40,7 @@ mod tile;
 mod unplanned;
 
 pub use check::{Check, check};
-pub use conv::{After, MaxPool, composed, conv2d};
+pub use conv::{After, MaxPool, conv2d, conv2d_composed};
 #[cfg(feature = "flex")]
 pub use flex::is_flex;
 pub use join::Join;

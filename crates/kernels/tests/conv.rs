@@ -48,7 +48,7 @@ fn run(case: &Case, convolve: Convolve, dtype: DType) -> [Vec<f64>; 4] {
 
 fn agree(case: &Case) -> Result<(), TestCaseError> {
     let found = run(case, kernels::conv2d, DType::F32);
-    let expected = run(case, kernels::composed, DType::F64);
+    let expected = run(case, kernels::conv2d_composed, DType::F64);
     let names = ["output", "gradient of the input", "gradient of the weights", "gradient of the bias"];
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
         let apart = difference(found, expected);
@@ -155,7 +155,7 @@ fn what_is_no_number_stays_none() {
     ] {
         let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
         let found = kernels::conv2d(x(DType::F32), weight(DType::F32), None, options.clone(), after);
-        let expected = kernels::composed(x(DType::F64), weight(DType::F64), None, options, after);
+        let expected = kernels::conv2d_composed(x(DType::F64), weight(DType::F64), None, options, after);
         let expected = values(expected);
         assert!(expected.iter().any(|value| value.is_nan()));
         assert!(difference(&values(found), &expected) < 1e-5);
@@ -181,7 +181,7 @@ fn the_definition_has_the_gradients_of_finite_differences() {
         Case { after: After { relu: true, pool }, ..plain([2, 2, 5, 5], [3, 2, 3, 3]) },
         Case { options: strided, ..plain([2, 4, 6, 7], [4, 2, 3, 3]) },
     ] {
-        let [_, of_x, of_weight, of_bias] = run(&case, kernels::composed, DType::F64);
+        let [_, of_x, of_weight, of_bias] = run(&case, kernels::conv2d_composed, DType::F64);
         let device = Device::flex();
         let tensor = |numbers: &[f64], shape: [usize; 4]| {
             Tensor::<4>::from_data(TensorData::new(numbers.to_vec(), shape), (&device, DType::F64))
@@ -189,7 +189,7 @@ fn the_definition_has_the_gradients_of_finite_differences() {
         let loss = |x: &[f64], weight: &[f64], bias: &[f64]| {
             let bias = Tensor::from_data(TensorData::new(bias.to_vec(), [bias.len()]), (&device, DType::F64));
             let (x, weight) = (tensor(x, case.x), tensor(weight, case.weight));
-            let out = values(kernels::composed(x, weight, Some(bias), case.options.clone(), case.after));
+            let out = values(kernels::conv2d_composed(x, weight, Some(bias), case.options.clone(), case.after));
             out.iter().zip(numbers(out.len(), 4)).map(|(out, weight)| out * weight).sum::<f64>()
         };
         let count = |shape: [usize; 4]| shape.iter().product::<usize>();

@@ -48,11 +48,11 @@ pub fn conv2d(
     if extension::takes(&x, &weight, bias.as_ref(), &options, after) {
         return extension::run(x, weight, bias, options, after);
     }
-    composed(x, weight, bias, options, after)
+    conv2d_composed(x, weight, bias, options, after)
 }
 
 /// The definition, in Burn's operations.
-pub fn composed(
+pub fn conv2d_composed(
     x: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
