@@ -128,6 +128,10 @@ impl Team {
             // SAFETY: the part is ours and not done, so the body is that of this job and stays; see `Sync`.
             let body = unsafe { *self.body.get() };
             let done = catch_unwind(AssertUnwindSafe(|| body.into_iter().for_each(|body| body(part))));
+            if done.is_err() {
+                // Before the part counts as done: whoever waits for that looks here next.
+                self.panicked.store(true, Ordering::Relaxed);
+            }
             result = result.and(done);
             self.done.fetch_add(1, Ordering::Release);
         }
@@ -149,8 +153,9 @@ impl Team {
             let job = self.wait(seen, helper);
             seen = job;
             let parts = self.parts.load(Ordering::Relaxed).min(self.claims.len());
-            if index < parts && self.work(job, index, parts).is_err() {
-                self.panicked.store(true, Ordering::Relaxed);
+            if index < parts {
+                // What a part panicked with, the caller learns from the flag.
+                drop(self.work(job, index, parts));
             }
         }
     }
