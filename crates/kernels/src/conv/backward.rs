@@ -7,6 +7,7 @@ use super::pool::MaxPool;
 use super::window::UnpoolRow;
 use super::{pad, weights};
 use crate::product::{Product, Start};
+use crate::relu::behind;
 use crate::{parallel, scratch};
 
 /// What stood behind the convolution, and what the forward pass left for its gradient.
@@ -146,7 +147,7 @@ impl Plan<'_> {
                     let at = margins.place([row, 0], channels);
                     let dy = &mut dy[at..at + line];
                     for ((dy, &gradient), &output) in dy.iter_mut().zip(gradient).zip(output) {
-                        *dy = if output > 0.0 || output.is_nan() { gradient } else { 0.0 };
+                        *dy = behind(output, gradient);
                     }
                     add(bias, dy);
                 }

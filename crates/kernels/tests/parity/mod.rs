@@ -1,11 +1,12 @@
 //! How results are compared: random tensors in f64 and rounded to f32, a loss that weighs every output differently, and the greatest
 //! difference relative to the greatest value.
 
+#![allow(dead_code, reason = "not every test needs all of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its own tensors has failed")]
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Numbers that look random: the fractions of multiples of an irrational, in -1..1.
+/// Numbers that look random (xorshift), in -1..1; the same for the same seed.
 pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
@@ -27,6 +28,12 @@ pub(crate) fn random<const D: usize>(shape: [usize; D], seed: u64, dtype: DType,
 /// The values of a tensor, whatever its precision.
 pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().convert::<f64>().try_to_vec().unwrap()
+}
+
+/// Whether every value is far enough from zero for both precisions to agree on its sign: a ReLU's gradient is another one else.
+pub(crate) fn signs_are_clear(values: &[f64]) -> bool {
+    let greatest = values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    values.iter().all(|value| value.abs() > 2e-6 * greatest)
 }
 
 /// max|a - b| / max|b|; infinite where one is not a number and the other is.
