@@ -13,6 +13,7 @@ mod flex;
 mod fresh;
 #[cfg(feature = "flex")]
 mod gemv;
+mod host;
 mod join;
 mod linear;
 mod loss;
@@ -43,6 +44,7 @@ pub use check::{Check, check};
 pub use conv::{After, MaxPool, conv2d, conv2d_composed};
 #[cfg(feature = "flex")]
 pub use flex::is_flex;
+pub use host::{share_between, threads, vectors};
 pub use join::Join;
 pub use linear::{linear, linear_composed};
 pub use loss::{cross_entropy, cross_entropy_composed};

@@ -58,4 +58,6 @@ pub struct EpochSummary {
     pub lr: f64,
     /// Whether this epoch is the best so far.
     pub best: bool,
+    /// The hash of the weights, running statistics and averaged weights after the epoch: [`weights_hash`](crate::weights_hash).
+    pub weights: String,
 }

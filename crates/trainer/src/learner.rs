@@ -14,7 +14,7 @@ use crate::optimizer::{Optimizer, ParameterInfo};
 use crate::progress::{Best, Sums};
 use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
-use crate::{Checkpoint, Ema, Ended, EpochSummary, Error, Event, Progress, TrainConfig};
+use crate::{Checkpoint, Ema, Ended, EpochSummary, Error, Event, Progress, TrainConfig, weights_hash};
 
 /// Everything that changes while training.
 pub(crate) struct Learner<'a> {
@@ -163,7 +163,17 @@ impl Learner<'_> {
             }),
             lr: self.lr,
             best,
+            weights: self.weights(),
         }
+    }
+
+    /// The hash of all that the epoch made.
+    fn weights(&self) -> String {
+        let mut tensors: Vec<_> =
+            models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data)).collect();
+        let averages = self.ema.as_ref().map(Ema::state).unwrap_or_default();
+        tensors.extend(averages.into_iter().map(|(name, data)| (format!("ema {name}"), data)));
+        weights_hash(tensors)
     }
 
     /// Why there is nothing to train any more, if there is a reason that no validation has to find: what a resumed run asks first.

@@ -68,6 +68,11 @@ impl RunFolder {
         self.path.join("split.csv")
     }
 
+    /// What the run is made from.
+    pub fn provenance(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
     /// A row for each epoch.
     pub fn results(&self) -> PathBuf {
         self.path.join("results.csv")
@@ -164,6 +169,7 @@ fn columns(summary: &EpochSummary) -> Vec<(String, String)> {
         columns.push((name, value.map_or_else(String::new, |value| format!("{value:.6}"))));
     }
     columns.push(("lr/pg0".to_owned(), format!("{:e}", summary.lr)));
+    columns.push(("weights/sha256".to_owned(), summary.weights.clone()));
     columns
 }
 
@@ -210,6 +216,7 @@ mod tests {
                 val: vec![("loss".into(), Some(0.25)), ("map".into(), (epoch > 1).then_some(0.5))],
                 lr: 0.001,
                 best: true,
+                weights: "c0ffee".into(),
             };
             run.append_result(&summary).unwrap();
         }
@@ -217,9 +224,9 @@ mod tests {
         let text = fs::read_to_string(run.results()).unwrap();
         assert_eq!(
             text,
-            "epoch,time,train/loss,train/accuracy_top1,val/loss,metrics/map,lr/pg0\n\
-             1,1.000,0.500000,0.750000,0.250000,,1e-3\n\
-             2,1.000,0.500000,0.750000,0.250000,0.500000,1e-3\n"
+            "epoch,time,train/loss,train/accuracy_top1,val/loss,metrics/map,lr/pg0,weights/sha256\n\
+             1,1.000,0.500000,0.750000,0.250000,,1e-3,c0ffee\n\
+             2,1.000,0.500000,0.750000,0.250000,0.500000,1e-3,c0ffee\n"
         );
     }
 }

@@ -94,6 +94,60 @@ fn the_saved_options_train_the_same_weights_again() {
 }
 
 #[test]
+fn what_a_run_was_made_from_is_recorded_and_changed_data_end_a_resume() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("table.csv");
+    let rows: String = (0..200).map(|n| format!("{},{},{}\n", n % 7, n % 11, n % 2)).collect();
+    fs::write(&data, format!("a,b,y\n{rows}")).unwrap();
+    let table = ["train", "table.csv", "--label", "y", "--task", "classification", "--epochs", "2", "--quiet"];
+    succeeds(trainer(scratch.path(), &table));
+    let run = newest(scratch.path());
+    let made_from: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!((&made_from["seed"], &made_from["crates"]["burn"]), (&Value::from(0), &Value::from("0.22.1")));
+    assert_eq!(
+        (&made_from["data"]["hashed"], &made_from["data"]["train"]["samples"]),
+        (&"features".into(), &144.into())
+    );
+    assert_eq!(made_from["binary_sha256"].as_str().unwrap().len(), 64);
+    let before = fs::read(run.join("args.toml")).unwrap();
+    fs::write(&data, format!("a,b,y\n{}", rows.replacen("\n3,", "\n4,", 1))).unwrap();
+    let resume = ["resume", run.to_str().unwrap(), "--epochs", "3"];
+    fails(trainer(scratch.path(), &resume), 3, "samples or labels of the ");
+    fs::write(&data, format!("a,b,y\n{rows}0,0,0\n")).unwrap();
+    assert_eq!(code(&trainer(scratch.path(), &resume)), 3);
+    assert!(fs::read(run.join("args.toml")).unwrap() == before, "nothing is changed before the data are known");
+    fs::write(&data, format!("a,b,y\n{rows}")).unwrap();
+    succeeds(trainer(scratch.path(), &resume));
+}
+
+#[test]
+fn a_replay_finds_the_same_weights_and_the_first_epoch_that_differs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = quick(scratch.path(), &["--dropout", "0.2", "--augment", "light", "--ema", "0.9", "--workers", "2"]);
+    let folder = run.to_str().unwrap();
+    let files = || {
+        let files = ["args.toml", "results.csv", "run.json", "metrics.json", "weights/last.safetensors"];
+        files.map(|file| fs::read(run.join(file)).unwrap())
+    };
+    let before = files();
+    let temporary = scratch.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.current_dir(scratch.path()).env("TMPDIR", &temporary).args(["replay", folder, "--format", "json"]);
+    let output = succeeds(command.output().unwrap());
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "what it wrote is removed");
+    let result: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&result["same"], result["epochs"].as_array().unwrap().len()), (&true.into(), 2));
+    assert!(files() == before, "a replay touches nothing of the run");
+    let results = fs::read_to_string(run.join("results.csv")).unwrap();
+    let hash = result["epochs"][1]["recorded"].as_str().unwrap();
+    fs::write(run.join("results.csv"), results.replace(hash, &hash.replace(['0', '1', '2', '3'], "f"))).unwrap();
+    fails(trainer(scratch.path(), &["replay", folder, "--quiet"]), 6, "from epoch 2 on: expected ");
+    let output = succeeds(trainer(scratch.path(), &["replay", folder, "--epochs", "1"]));
+    assert!(stdout(&output).starts_with("epoch    1  ") && stdout(&output).lines().count() == 1);
+}
+
+#[test]
 fn eval_measures_what_training_reported() {
     let scratch = tempfile::tempdir().unwrap();
     let run = quick(scratch.path(), &[]);

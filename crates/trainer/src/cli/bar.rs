@@ -33,6 +33,11 @@ impl Bar {
         Self { unit, bar: None, quiet, epochs: 0, batches: 0, learned: 0, began: now, said: now, header: false }
     }
 
+    /// This one, with a silent one in its place.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::new(self.unit, true))
+    }
+
     /// Draws one event.
     pub(crate) fn draw(&mut self, event: &Event) {
         if self.quiet {

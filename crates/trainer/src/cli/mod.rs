@@ -9,6 +9,7 @@ mod data_info;
 mod devices;
 mod eval;
 mod inspect;
+mod replay;
 mod report;
 mod resume;
 mod settle;
@@ -38,6 +39,8 @@ enum Command {
     Train(Box<Train>),
     /// Go on with a run that was interrupted, or add epochs to one that ended
     Resume(Resume),
+    /// Train a run again and compare its weights epoch by epoch, to the bit; exit with 6 if they differ
+    Replay(Replay),
     /// Measure a trained model on data
     Eval(Eval),
     /// Show a model file or a preset: layers, output shapes, parameters, multiply-adds
@@ -101,6 +104,20 @@ pub(crate) struct Resume {
     /// Device, if other than before
     #[arg(long)]
     pub(crate) device: Option<String>,
+    /// Print no progress
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Replay {
+    /// The folder of the run
+    pub(crate) run: PathBuf,
+    /// Compare the first epochs only
+    #[arg(long, value_name = "N")]
+    pub(crate) epochs: Option<usize>,
     /// Print no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -219,6 +236,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         None => dispatch(Cli::parse_from(["trainer", "train"])),
         Some(Command::Train(arguments)) => train::run(*arguments),
         Some(Command::Resume(arguments)) => resume::run(arguments),
+        Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Eval(arguments)) => eval::run(&arguments),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Data(Data::Info(arguments))) => data_info::run(*arguments),

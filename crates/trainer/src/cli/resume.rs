@@ -2,7 +2,7 @@
 //! workers and device may be given anew.
 
 use anyhow::Result;
-use trainer::{Checkpoint, RunFolder};
+use trainer::{Checkpoint, Provenance, RunFolder};
 
 use super::options::Options;
 use super::train::Sitting;
@@ -11,6 +11,10 @@ use super::{Resume, settle, stream};
 /// Goes on with a run.
 pub(crate) fn run(arguments: Resume) -> Result<u8> {
     let run = RunFolder::open(&arguments.run)?;
+    let made_from = Provenance::read(&run)?;
+    if let Some(made_from) = &made_from {
+        kernels::share_between(made_from.machine.threads);
+    }
     let mut options = Options::from_recipe(&run.args())?;
     let mut changed = Vec::new();
     if let Some(epochs) = arguments.epochs.filter(|epochs| options.epochs != Some(*epochs)) {
@@ -32,6 +36,12 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
         stream::tell(format_args!("changed: {}", changed.join(", ")));
     }
     let dataset = settle::open(&options)?;
+    if let Some(made_from) = &made_from {
+        made_from.check_data(&dataset, run.path())?;
+        for line in made_from.differences() {
+            stream::tell(format_args!("warning: the last bits may differ from here on: {line}"));
+        }
+    }
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
     // What is given anew holds for the next sitting too.
     RunFolder::write(&run.args(), recorded.as_bytes())?;

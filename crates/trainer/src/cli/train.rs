@@ -1,5 +1,6 @@
 //! `trainer train`, and `trainer` without anything, which is the same without arguments.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use anyhow::{Result, anyhow};
 use data::Dataset;
 use serde_json::json;
 use tasks::{Goal, Task};
-use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder};
+use trainer::{Checkpoint, Ended, EpochSummary, Event, Job, Provenance, Report, RunFolder};
 
 use super::bar::Bar;
 use super::failure::{Failure, code};
@@ -39,8 +40,11 @@ pub(crate) fn run(arguments: Train) -> Result<u8> {
     }
     let runs = options.runs.clone().unwrap_or_else(|| "runs".into());
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    let args = options.to_toml()?;
+    let made_from = sitting.made_from(&args)?;
     let run = RunFolder::create(&runs, &name(&options))?;
-    RunFolder::write(&run.args(), options.to_toml()?.as_bytes())?;
+    RunFolder::write(&run.args(), args.as_bytes())?;
+    made_from.write(&run)?;
     data::split::write_csv(&run.split(), &sitting.dataset)?;
     sitting.train(&run, None)
 }
@@ -96,19 +100,17 @@ impl Sitting {
         Ok(Self { options: options.clone(), config, dataset: Arc::new(dataset), task, device, bar, output })
     }
 
+    /// What the run is made from; `args` is its `args.toml`.
+    fn made_from(&self, args: &str) -> Result<Provenance> {
+        let device = [self.device.name.as_str(), self.device.hardware.as_str()];
+        Ok(Provenance::of(args, self.config.seed, device, &self.dataset)?)
+    }
+
     /// Trains, and reports.
     pub(crate) fn train(mut self, run: &RunFolder, resume: Option<Checkpoint>) -> Result<u8> {
         let signals = Signals::listen()?;
-        let job = Job {
-            config: &self.config,
-            dataset: self.dataset.clone(),
-            task: self.task.clone(),
-            device: self.device.device.clone(),
-            run,
-            resume,
-            provenance: self.provenance(),
-        };
-        let bar = &mut self.bar;
+        let mut bar = self.bar.take();
+        let job = self.job(run, resume);
         let outcome = trainer::train(job, &|| signals.stop(), &mut |event| bar.draw(&event));
         bar.finish();
         let report = outcome?;
@@ -133,6 +135,40 @@ impl Sitting {
             )),
             _ => Ok(0),
         }
+    }
+
+    fn job<'a>(&'a self, run: &'a RunFolder, resume: Option<Checkpoint>) -> Job<'a> {
+        Job {
+            config: &self.config,
+            dataset: self.dataset.clone(),
+            task: self.task.clone(),
+            device: self.device.device.clone(),
+            run,
+            resume,
+            provenance: self.provenance(),
+        }
+    }
+
+    /// Trains into `run` until the end, or until `go_on` says no after an epoch. Reports nothing; the exit code, if a signal came.
+    pub(crate) fn repeat(
+        mut self,
+        run: &RunFolder,
+        go_on: &mut dyn FnMut(&EpochSummary) -> bool,
+    ) -> Result<Option<u8>> {
+        let signals = Signals::listen()?;
+        let enough = Cell::new(false);
+        let mut bar = self.bar.take();
+        let job = self.job(run, None);
+        let mut on_event = |event| {
+            if let Event::Epoch(summary) = &event {
+                enough.set(enough.get() || !go_on(summary));
+            }
+            bar.draw(&event);
+        };
+        let outcome = trainer::train(job, &|| signals.stop() || enough.get(), &mut on_event);
+        bar.finish();
+        outcome?;
+        Ok(signals.stop().then(|| signals.code()))
     }
 
     /// What a model file says about its making. No clock, run name, host or path: equal runs give equal files.

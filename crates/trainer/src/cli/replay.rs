@@ -1,0 +1,137 @@
+//! `trainer replay RUN`: trains a run again from its own options and split, into a folder that goes afterwards, and compares the hash of
+//! the weights epoch by epoch. Touches no file of the run.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+use trainer::{EpochSummary, Error, Provenance, RunFolder};
+
+use super::failure::{Failure, code};
+use super::options::Options;
+use super::train::Sitting;
+use super::{Format, Replay, settle, stream};
+
+/// One epoch, then and now.
+#[derive(Serialize)]
+struct Compared {
+    epoch: usize,
+    recorded: String,
+    replayed: String,
+}
+
+/// Trains a run again.
+pub(crate) fn run(arguments: &Replay) -> Result<u8> {
+    let run = RunFolder::open(&arguments.run)?;
+    let made_from = Provenance::read(&run)?;
+    if let Some(made_from) = &made_from {
+        kernels::share_between(made_from.machine.threads);
+    }
+    let mut recorded = recorded(&run)?;
+    recorded.truncate(arguments.epochs.unwrap_or(usize::MAX).max(1));
+
+    let mut options = Options::from_recipe(&run.args())?;
+    options.split = Some(run.split());
+    // Where the clock ended the run is known; it must not end this one elsewhere.
+    options.time = None;
+    let dataset = settle::open(&options)?;
+    if let Some(made_from) = &made_from {
+        made_from.check_data(&dataset, run.path())?;
+        made_from.differences().iter().for_each(|line| stream::tell(format_args!("note     {line}")));
+    }
+
+    let again = Scratch::new()?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    let mut compared: Vec<Compared> = Vec::new();
+    let interrupted = sitting.repeat(&again.0, &mut |summary: &EpochSummary| {
+        let Some((epoch, hash)) = recorded.get(compared.len()) else { return false };
+        compared.push(Compared { epoch: *epoch, recorded: hash.clone(), replayed: summary.weights.clone() });
+        compared.len() < recorded.len() && *hash == summary.weights
+    })?;
+    match interrupted {
+        Some(code) => Ok(code),
+        None => report(arguments, &run, &compared),
+    }
+}
+
+fn report(arguments: &Replay, run: &RunFolder, compared: &[Compared]) -> Result<u8> {
+    let different = compared.iter().find(|epoch| epoch.recorded != epoch.replayed);
+    match arguments.output.format {
+        Format::Json => stream::print(serde_json::json!({
+            "v": 1, "run": run.path(), "same": different.is_none(), "first_different": different, "epochs": compared,
+        }))?,
+        Format::Text => {
+            for epoch in compared.iter().filter(|epoch| epoch.recorded == epoch.replayed) {
+                stream::print(format_args!("epoch {:>4}  {}  same", epoch.epoch, epoch.recorded))?;
+            }
+        }
+    }
+    let Some(Compared { epoch, recorded, replayed }) = different else {
+        stream::tell(format_args!("the weights of {} epochs are the same, to the bit", compared.len()));
+        return Ok(code::OK);
+    };
+    Err(Failure::with(
+        code::TARGET_MISSED,
+        anyhow!(
+            "`{}`: the weights differ from epoch {epoch} on: expected {recorded}, found {replayed}; the notes above say what is other \
+             here than where the run began",
+            run.path().display()
+        ),
+    ))
+}
+
+/// The epochs of `results.csv` with the hashes of their weights, but for one that the clock ended.
+fn recorded(run: &RunFolder) -> Result<Vec<(usize, String)>> {
+    let path = run.results();
+    let bad = |what: String| Error::Checkpoint { path: path.clone(), what };
+    let mut rows =
+        csv::Reader::from_path(&path).map_err(|error| bad(format!("{error}; has the run ended an epoch?")))?;
+    let header = rows.headers().map_err(|error| bad(error.to_string()))?.clone();
+    let column = |name: &str| header.iter().position(|field| field == name);
+    let (Some(epoch), Some(weights)) = (column("epoch"), column("weights/sha256")) else {
+        let what = "expected a column `weights/sha256`, found none: the run is of a version that didn't record it; train again";
+        return Err(bad(what.to_owned()).into());
+    };
+    let mut recorded = Vec::new();
+    for row in rows.records() {
+        let row = row.map_err(|error| bad(error.to_string()))?;
+        let number = row[epoch].parse().map_err(|_| bad(format!("expected an epoch, found `{}`", &row[epoch])))?;
+        if number != recorded.len() + 1 {
+            return Err(bad(format!("expected epoch {}, found {number}", recorded.len() + 1)).into());
+        }
+        recorded.push((number, row[weights].to_owned()));
+    }
+    if ended_by_time(run) && recorded.len() > 1 {
+        recorded.pop();
+        stream::tell("note     the last epoch was ended by the clock and isn't compared");
+    }
+    match recorded.is_empty() {
+        true => Err(bad("expected at least one epoch, found none: there is nothing to compare".to_owned()).into()),
+        false => Ok(recorded),
+    }
+}
+
+fn ended_by_time(run: &RunFolder) -> bool {
+    let metrics = std::fs::read(run.metrics()).ok();
+    let metrics = metrics.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    metrics.is_some_and(|metrics| metrics["ended"] == "time")
+}
+
+/// A run's folder among the temporary files, which goes when it is dropped.
+struct Scratch(RunFolder);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let name = format!("striate-replay-{}", std::process::id());
+        Ok(Self(RunFolder::create(&std::env::temp_dir(), &name)?))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let path: PathBuf = self.0.path().to_owned();
+        if let Err(error) = std::fs::remove_dir_all(&path) {
+            stream::tell(format_args!("warning: cannot remove `{}`: {error}", path.display()));
+        }
+    }
+}

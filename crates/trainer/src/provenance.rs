@@ -1,0 +1,210 @@
+//! What a run is made from: `run.json`, written before the first step. The program, the settings, the machine as far as it matters for
+//! the bits, and a fingerprint of the data. No clock, no host name. What the model file says of its making is the caller's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use data::{Dataset, Fingerprint};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, RunFolder};
+
+/// The versions of everything in this program, as it was built.
+const LOCK: &str = include_str!("../../../Cargo.lock");
+/// What of it is named one by one: what computes, and what writes weights.
+const NAMED: [&str; 8] =
+    ["burn", "burn-autodiff", "burn-flex", "burn-ndarray", "burn-tensor", "pulp", "safetensors", "image"];
+
+/// What a run is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The version of this schema.
+    pub v: u32,
+    /// The version of this workspace's crates.
+    pub striate: String,
+    /// SHA-256 of the program's file; empty where the system doesn't show it.
+    pub binary_sha256: String,
+    /// SHA-256 of the Cargo.lock that the program was built with.
+    pub lock_sha256: String,
+    /// Versions of the crates that compute and that write weights.
+    pub crates: BTreeMap<String, String>,
+    /// SHA-256 of `args.toml` as the run began.
+    pub config_sha256: String,
+    /// Decides every random draw.
+    pub seed: u64,
+    /// The device's name, and what the hardware calls itself.
+    pub device: [String; 2],
+    /// What the bits of a CPU's results depend on.
+    pub machine: Machine,
+    /// What was trained, validated and tested on.
+    pub data: Fingerprint,
+}
+
+/// What the bits of a CPU's results depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// `linux`, `macos`, `windows` ...
+    pub os: String,
+    /// `x86_64`, `aarch64` ...
+    pub arch: String,
+    /// The vectors that the kernels compute with: `avx512`, `avx2`, `neon`, `scalar`.
+    pub vectors: String,
+    /// The threads that operations are shared between. Sums are cut for them.
+    pub threads: usize,
+}
+
+impl Machine {
+    /// This one.
+    pub fn here() -> Self {
+        let (os, arch) = (std::env::consts::OS.to_owned(), std::env::consts::ARCH.to_owned());
+        Self { os, arch, vectors: kernels::vectors().to_owned(), threads: kernels::threads() }
+    }
+}
+
+impl Provenance {
+    /// Of a run with these settings (`args.toml`), on the device of this name and hardware, on `dataset`. Reads the program's file and,
+    /// where images are decoded while training, every image file.
+    ///
+    /// # Errors
+    /// If an image file cannot be read.
+    pub fn of(config: &str, seed: u64, device: [&str; 2], dataset: &Dataset) -> Result<Self, Error> {
+        let (binary, data) = std::thread::scope(|scope| {
+            let binary = scope.spawn(binary_hash);
+            let data = dataset.fingerprint();
+            (binary.join().unwrap_or_default(), data)
+        });
+        Ok(Self {
+            v: 1,
+            striate: env!("CARGO_PKG_VERSION").to_owned(),
+            binary_sha256: binary,
+            lock_sha256: sha256(LOCK.as_bytes()),
+            crates: NAMED.iter().filter_map(|name| Some(((*name).to_owned(), locked(name)?.to_owned()))).collect(),
+            config_sha256: sha256(config.as_bytes()),
+            seed,
+            device: device.map(str::to_owned),
+            machine: Machine::here(),
+            data: data?,
+        })
+    }
+
+    /// Writes it into a run's folder.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn write(&self, run: &RunFolder) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(self).map_err(|error| Error::checkpoint(&run.provenance(), error))?;
+        RunFolder::write(&run.provenance(), &text)
+    }
+
+    /// That of a run; `None` for a run from before there was `run.json`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or isn't what this program writes.
+    pub fn read(run: &RunFolder) -> Result<Option<Self>, Error> {
+        let path = run.provenance();
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+                Error::checkpoint(
+                    &path,
+                    format!("not what a run writes there: {error}; restore it, or remove it to go on unchecked"),
+                )
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", &path)(error)),
+        }
+    }
+
+    /// Compares the data with what the run began with, before any step.
+    ///
+    /// # Errors
+    /// [`Error::Data`], naming the first split that differs.
+    pub fn check_data(&self, dataset: &Dataset, run: &Path) -> Result<(), Error> {
+        match self.data.difference(&dataset.fingerprint()?) {
+            None => Ok(()),
+            Some(what) => Err(Error::Data(data::Error::unusable(
+                &dataset.found.path,
+                format!("the data are not those that `{}` began with: {what}", run.display()),
+                "restore them, or start a new run with `trainer train`",
+            ))),
+        }
+    }
+
+    /// What is other here than where the run began and may change the last bits, a line each.
+    pub fn differences(&self) -> Vec<String> {
+        let (then, now) = (&self.machine, Machine::here());
+        let pairs = [
+            ("the program", self.binary_sha256.clone(), binary_hash()),
+            ("the processor", format!("{} {}", then.arch, then.vectors), format!("{} {}", now.arch, now.vectors)),
+            ("compute threads", then.threads.to_string(), now.threads.to_string()),
+        ];
+        let differ = pairs.into_iter().filter(|(_, then, now)| then != now);
+        let short = |text: String| text.chars().take(16).collect::<String>();
+        differ.map(|(what, then, now)| format!("{what}: {} then, {} now", short(then), short(now))).collect()
+    }
+}
+
+/// The version of a crate in the lock file, the newest where there are several: dependencies may bring older ones.
+fn locked(name: &str) -> Option<&'static str> {
+    let at = LOCK.rfind(&format!("\nname = \"{name}\"\n"))?;
+    LOCK[at..].lines().nth(2)?.strip_prefix("version = \"")?.strip_suffix('"')
+}
+
+fn binary_hash() -> String {
+    let bytes = std::env::current_exe().and_then(std::fs::read);
+    bytes.map(|bytes| sha256(&bytes)).unwrap_or_default()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_those_of_the_lock_file() {
+        assert_eq!(locked("burn"), Some("0.22.1"));
+        assert!(
+            locked("safetensors").is_some_and(|version| version.starts_with("0.8.")),
+            "{:?}",
+            locked("safetensors")
+        );
+        assert_eq!(locked("no-such-crate"), None);
+        for name in NAMED {
+            assert!(locked(name).is_some_and(|version| version.contains('.')), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_run_whose_data_changed_says_so_and_how() {
+        let options = data::OpenOptions { limit: Some(100), ..data::OpenOptions::default() };
+        let dataset = data::open("digits".as_ref(), &options).unwrap();
+        let provenance = Provenance::of("seed = 3\n", 3, ["flex", "CPU"], &dataset).unwrap();
+        provenance.check_data(&dataset, Path::new("runs/r")).unwrap();
+        assert_eq!(provenance.differences(), Vec::<String>::new());
+        let mut changed = dataset.clone();
+        changed.split.val.pop();
+        let error = provenance.check_data(&changed, Path::new("runs/r")).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains("`runs/r` began with: the validation split: expected"), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let scratch = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(scratch.path(), "r").unwrap();
+        assert_eq!(Provenance::read(&run).unwrap(), None);
+        let dataset = data::open("digits".as_ref(), &data::OpenOptions::default()).unwrap();
+        let provenance = Provenance::of("", 0, ["flex", "CPU"], &dataset).unwrap();
+        provenance.write(&run).unwrap();
+        assert_eq!(Provenance::read(&run).unwrap(), Some(provenance));
+        std::fs::write(run.provenance(), "{").unwrap();
+        assert_eq!(Provenance::read(&run).unwrap_err().exit_code(), 4);
+    }
+}
