@@ -112,10 +112,13 @@ impl Error {
     }
 }
 
-/// Whether the system has no more memory or no more room on the disk, or must not write on it: exit code 7, whatever was going on.
+/// Whether the system has no more memory or no more room on the disk, must not write on it, or the disk fails (EIO): exit code 7, whatever
+/// was going on.
 pub fn is_exhausted(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | OutOfMemory)
+    // EIO has no kind of its own; its number is the same on every Unix.
+    let failing = cfg!(unix) && error.raw_os_error() == Some(5);
+    failing || matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | OutOfMemory)
 }
 
 /// The candidate that `name` was probably meant to be: the same but for case, surrounding space or punctuation, else the one most

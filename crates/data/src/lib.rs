@@ -9,6 +9,7 @@ mod cifar;
 mod dataset;
 pub mod digits;
 mod error;
+pub mod failpoint;
 mod fingerprint;
 mod folder;
 mod idx;

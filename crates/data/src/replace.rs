@@ -6,6 +6,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::failpoint::failpoint;
+
 /// Writes a file whole or not at all: beside `path` under another name, synced, renamed over `path`, the folder synced. Until the
 /// rename whatever stood at `path` stays; a failure removes what was begun.
 ///
@@ -37,10 +39,15 @@ pub fn replace<T, E: From<io::Error>>(
     let scratch = folder.join(scratch);
     let written = (|| {
         let mut file = BufWriter::with_capacity(1 << 16, File::create(&scratch)?);
+        failpoint("replace::created")?;
         let result = fill(&mut file)?;
+        failpoint("replace::filled")?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        failpoint("replace::synced")?;
         std::fs::rename(&scratch, path)?;
+        failpoint("replace::renamed")?;
         sync_folder(folder)?;
+        failpoint("replace::done")?;
         Ok(result)
     })();
     if written.is_err() {

@@ -52,12 +52,37 @@ pub struct ModelHeader {
     pub tensors: Vec<(String, Vec<usize>)>,
 }
 
+/// A model file that is not on disk yet.
+#[derive(Clone, Debug)]
+pub struct PackedFile {
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, TensorData>,
+}
+
+impl PackedFile {
+    /// Writes the file as [`ModelFile::save`] does.
+    ///
+    /// # Errors
+    /// If the system refuses to write.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        container::write(path, &self.metadata, &self.tensors)
+    }
+}
+
 impl ModelFile {
     /// Writes the file whole or not at all; what stood at `path` is replaced only by a complete file. Equal content gives equal bytes.
     ///
     /// # Errors
     /// If the system refuses to write, or a weight is NaN or infinite.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
+        self.pack(path)?.write(path)
+    }
+
+    /// A copy of it on the host, to be written later: whatever happens to the network meanwhile, the file is of now. Errors name `path`.
+    ///
+    /// # Errors
+    /// If a weight is NaN or infinite.
+    pub fn pack(&self, path: &Path) -> Result<PackedFile, Error> {
         let tensors: BTreeMap<String, TensorData> =
             named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data)).collect();
         for (name, data) in &tensors {
@@ -78,7 +103,7 @@ impl ModelFile {
             ("provenance".to_owned(), self.provenance.to_string()),
             ("metrics".to_owned(), self.metrics.to_string()),
         ]);
-        container::write(path, &metadata, &tensors)
+        Ok(PackedFile { metadata, tensors })
     }
 
     /// Reads the file at `path` and puts its weights on `device`.

@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         run: &run,
         resume: None,
         provenance: serde_json::json!({ "made_by": "an example" }),
+        settings: Default::default(),
     };
     let report = train(job, &|| false, &mut |event| {
         if let Event::Epoch(epoch) = event {

@@ -1,20 +1,28 @@
-//! All that resuming needs, in one committed step: a folder that is complete or absent. Written aside, flushed to disk, renamed;
-//! a manifest holds the hash of every file, and the previous checkpoint stays until the new one is in place.
+//! All that resuming needs, in one committed step: a folder that is complete or absent. Written aside, flushed to disk, renamed, read
+//! back; a manifest holds the hash of every file, and the previous checkpoint stays until the new one is verified. When to save, and
+//! what else is written beside it, is the keeper's.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, TensorData};
-use safetensors::tensor::{Dtype, TensorView};
+use burn::tensor::TensorData;
+use data::failpoint::failpoint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Progress};
 
+mod tensors;
+
+use tensors::{pack, unpack};
+
 /// Tensors by name.
 pub(crate) type Tensors = Vec<(String, TensorData)>;
+
+/// What a run is trained by, in its caller's words: the value of each option, and hashes of what else decides the weights.
+pub type Settings = BTreeMap<String, String>;
 
 /// The state of a run between two steps.
 #[derive(Clone, Debug)]
@@ -27,6 +35,12 @@ pub struct Checkpoint {
     pub optimizer: Tensors,
     /// The averaged weights, where `--ema` keeps them.
     pub ema: Option<Tensors>,
+    /// `results.csv` as it then is.
+    pub results: String,
+    /// What the run is trained by. Empty in checkpoints of format 1.
+    pub settings: Settings,
+    /// The folder that it was read from.
+    pub path: Option<PathBuf>,
 }
 
 /// The hash of every file of a checkpoint.
@@ -37,40 +51,77 @@ struct Manifest {
     sha256: BTreeMap<String, String>,
 }
 
-const FORMAT: u32 = 1;
-/// Checkpoints that are kept: the newest, and the one before in case the newest is damaged.
-const KEPT: usize = 2;
+/// The format that is written, and the newest that is read. The first had neither results nor settings.
+const FORMAT: u32 = 2;
 
 impl Checkpoint {
-    /// Writes the checkpoint below `folder` and removes older ones, but for the one before.
+    /// Writes the checkpoint below `folder`, a new folder whatever is there, and reads it back. Nothing else is touched but what earlier
+    /// saves left unfinished; older checkpoints go by [`Checkpoint::prune`].
     ///
     /// # Errors
-    /// If the system refuses. Earlier checkpoints are then untouched.
+    /// If the system refuses, or what comes back isn't what was written. There is then no new checkpoint.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, Error> {
-        let done = folder.join(format!("step-{:010}", self.progress.step));
+        reach("checkpoint::begin", folder)?;
+        if make(folder)? {
+            folder.parent().map_or(Ok(()), sync)?;
+        }
+        for unfinished in partial(folder)? {
+            fs::remove_dir_all(&unfinished).map_err(Error::io("remove", &unfinished))?;
+        }
+        let done = self.free_place(folder)?;
         let aside = done.with_extension("partial");
-        let _ = fs::remove_dir_all(&aside);
-        fs::create_dir_all(&aside).map_err(Error::io("create", &aside))?;
-        let written = self.write_into(&aside).and_then(|()| {
-            // The same step again, after an interrupt without progress: the new one replaces it.
-            let _ = fs::remove_dir_all(&done);
+        let written = (|| {
+            make(&aside)?;
+            reach("checkpoint::created", &aside)?;
+            self.write_into(&aside)?;
+            reach("checkpoint::synced", &aside)?;
             fs::rename(&aside, &done).map_err(Error::io("write", &done))?;
-            sync(folder)
-        });
+            reach("checkpoint::renamed", &done)?;
+            sync(folder)?;
+            reach("checkpoint::committed", &done)?;
+            verify(&done)?;
+            reach("checkpoint::verified", &done)
+        })();
         if let Err(error) = written {
+            // What is not known to be whole must not count as the newest.
+            let _ = fs::rename(&done, &aside);
             let _ = fs::remove_dir_all(&aside);
             return Err(error);
-        }
-        for old in list(folder)?.iter().rev().skip(KEPT) {
-            fs::remove_dir_all(old).map_err(Error::io("remove", old))?;
         }
         Ok(done)
     }
 
+    /// Removes every checkpoint below `folder` but those in `kept`.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn prune(folder: &Path, kept: &[&Path]) -> Result<(), Error> {
+        for old in list(folder)?.iter().filter(|path| !kept.contains(&path.as_path())) {
+            // A folder that is half removed would look like a damaged checkpoint.
+            let aside = old.with_extension("partial");
+            fs::rename(old, &aside).map_err(Error::io("remove", old))?;
+            reach("checkpoint::pruning", old)?;
+            fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))?;
+        }
+        Ok(())
+    }
+
+    /// `step-N`, or `step-N-2` and so on where the same step was saved before: nothing is ever replaced.
+    fn free_place(&self, folder: &Path) -> Result<PathBuf, Error> {
+        let step = self.progress.step;
+        let newest = list(folder)?.iter().filter_map(|path| place(path)).filter(|place| place.0 == step).max();
+        Ok(folder.join(match newest {
+            None => format!("step-{step:010}"),
+            Some((_, number)) => format!("step-{step:010}-{}", number + 1),
+        }))
+    }
+
     fn write_into(&self, folder: &Path) -> Result<(), Error> {
-        let progress = serde_json::to_vec_pretty(&self.progress).map_err(|error| Error::checkpoint(folder, error))?;
+        let json = |value: serde_json::Result<Vec<u8>>| value.map_err(|error| Error::checkpoint(folder, error));
         let mut files = vec![
-            ("progress.json", progress),
+            ("progress.json", json(serde_json::to_vec_pretty(&self.progress))?),
+            ("settings.json", json(serde_json::to_vec_pretty(&self.settings))?),
+            ("results.csv", self.results.clone().into_bytes()),
             ("model.safetensors", pack(&self.model, folder)?),
             ("optimizer.safetensors", pack(&self.optimizer, folder)?),
         ];
@@ -82,9 +133,18 @@ impl Checkpoint {
             manifest.sha256.insert((*name).to_owned(), hash(bytes));
             write_synced(&folder.join(name), bytes)?;
         }
-        let manifest = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::checkpoint(folder, error))?;
+        let manifest = json(serde_json::to_vec_pretty(&manifest))?;
         write_synced(&folder.join("manifest.json"), &manifest)?;
+        reach("checkpoint::files", folder)?;
         sync(folder)
+    }
+
+    /// Whether there is any below `folder`, whole or not.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn any(folder: &Path) -> Result<bool, Error> {
+        Ok(!list(folder)?.is_empty())
     }
 
     /// The newest checkpoint below `folder` that is whole, with a line for each newer one that is not.
@@ -111,105 +171,128 @@ impl Checkpoint {
     /// # Errors
     /// If a file is missing, damaged or not listed.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let read = |name: &str| {
-            let file = path.join(name);
-            fs::read(&file).map_err(Error::io("read", &file))
-        };
-        let manifest: Manifest = serde_json::from_slice(&read("manifest.json")?)
-            .map_err(|error| Error::checkpoint(&path.join("manifest.json"), error))?;
-        if manifest.format != FORMAT {
-            let what = format!("checkpoint format {}, this build reads {FORMAT}", manifest.format);
-            return Err(Error::checkpoint(path, what));
-        }
-        let verified = |name: &str| -> Result<Vec<u8>, Error> {
-            let bytes = read(name)?;
-            match manifest.sha256.get(name) {
-                Some(expected) if *expected == hash(&bytes) => Ok(bytes),
-                Some(_) => Err(Error::checkpoint(&path.join(name), "damaged: its hash is not the manifest's")),
-                None => Err(Error::checkpoint(&path.join(name), "not in the manifest")),
-            }
-        };
-        let progress = serde_json::from_slice(&verified("progress.json")?)
-            .map_err(|error| Error::checkpoint(&path.join("progress.json"), error))?;
+        let manifest = Manifest::read(path)?;
+        let verified = |name: &str| manifest.verified(path, name);
+        let parsed = |name: &str, error: serde_json::Error| Error::checkpoint(&path.join(name), error);
+        let progress =
+            serde_json::from_slice(&verified("progress.json")?).map_err(|error| parsed("progress.json", error))?;
         let tensors = |name: &str| unpack(&verified(name)?, &path.join(name));
+        let (mut results, mut settings) = (String::new(), Settings::new());
+        if manifest.format > 1 {
+            results = String::from_utf8(verified("results.csv")?)
+                .map_err(|error| Error::checkpoint(&path.join("results.csv"), error))?;
+            settings =
+                serde_json::from_slice(&verified("settings.json")?).map_err(|error| parsed("settings.json", error))?;
+        }
         Ok(Self {
             progress,
             model: tensors("model.safetensors")?,
             optimizer: tensors("optimizer.safetensors")?,
             ema: manifest.sha256.contains_key("ema.safetensors").then(|| tensors("ema.safetensors")).transpose()?,
+            results,
+            settings,
+            path: Some(path.to_owned()),
         })
     }
+}
+
+impl Manifest {
+    fn read(path: &Path) -> Result<Self, Error> {
+        let file = path.join("manifest.json");
+        let bytes = fs::read(&file).map_err(Error::io("read", &file))?;
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| Error::checkpoint(&file, error))?;
+        if !(1..=FORMAT).contains(&manifest.format) {
+            let what = format!("checkpoint format {}, this build reads formats up to {FORMAT}", manifest.format);
+            return Err(Error::checkpoint(path, what));
+        }
+        Ok(manifest)
+    }
+
+    /// The bytes of a file whose hash is the one that is written down.
+    fn verified(&self, path: &Path, name: &str) -> Result<Vec<u8>, Error> {
+        let file = path.join(name);
+        let bytes = fs::read(&file).map_err(Error::io("read", &file))?;
+        match self.sha256.get(name) {
+            Some(expected) if *expected == hash(&bytes) => Ok(bytes),
+            Some(_) => Err(Error::checkpoint(&file, "damaged: its hash is not the manifest's")),
+            None => Err(Error::checkpoint(&file, "not in the manifest")),
+        }
+    }
+}
+
+/// Reads back every file of the checkpoint at `path`.
+fn verify(path: &Path) -> Result<(), Error> {
+    let manifest = Manifest::read(path)?;
+    manifest.sha256.keys().try_for_each(|name| manifest.verified(path, name).map(drop))
 }
 
 /// The committed checkpoints below `folder`, oldest first.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
-    let mut found: Vec<PathBuf> = fs::read_dir(folder)
-        .map_err(Error::io("read", folder))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.strip_prefix("step-").is_some_and(|step| step.bytes().all(|byte| byte.is_ascii_digit()))
-        })
-        .collect();
-    found.sort();
+    let mut found = entries(folder)?;
+    found.retain(|path| place(path).is_some());
+    found.sort_by_key(|path| place(path));
     Ok(found)
 }
 
-fn pack(tensors: &Tensors, folder: &Path) -> Result<Vec<u8>, Error> {
-    let mut views = Vec::with_capacity(tensors.len());
-    for (name, data) in tensors {
-        let dtype = match data.dtype() {
-            DType::F32 => Dtype::F32,
-            DType::U64 => Dtype::U64,
-            other => {
-                return Err(Error::checkpoint(folder, format!("tensor `{name}` is {other:?}, expected f32 or u64")));
-            }
-        };
-        let view = TensorView::new(dtype, data.shape().to_vec(), data.as_bytes())
-            .map_err(|error| Error::checkpoint(folder, format!("tensor `{name}`: {error}")))?;
-        views.push((name.as_str(), view));
+/// What saves that were cut off left behind.
+fn partial(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = entries(folder)?;
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "partial"));
+    Ok(found)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            entries.map(|entry| entry.map(|entry| entry.path()).map_err(Error::io("read", folder))).collect()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Error::io("read", folder)(error)),
     }
-    safetensors::serialize(views, None).map_err(|error| Error::checkpoint(folder, error))
 }
 
-fn unpack(bytes: &[u8], path: &Path) -> Result<Tensors, Error> {
-    let file = safetensors::SafeTensors::deserialize(bytes).map_err(|error| Error::checkpoint(path, error))?;
-    let mut tensors = Vec::new();
-    for (name, view) in file.iter() {
-        let shape = view.shape().to_vec();
-        let data = match view.dtype() {
-            Dtype::F32 => TensorData::new(words(view.data(), f32::from_le_bytes), shape),
-            Dtype::U64 => TensorData::new(words(view.data(), u64::from_le_bytes), shape),
-            other => return Err(Error::checkpoint(path, format!("tensor `{name}` is {other:?}, expected f32 or u64"))),
-        };
-        tensors.push((name.to_owned(), data));
+/// Step and number of a checkpoint's folder: `step-N` or `step-N-NUMBER`.
+fn place(path: &Path) -> Option<(u64, u64)> {
+    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
+    let name = path.file_name()?.to_str()?.strip_prefix("step-")?;
+    match name.split_once('-') {
+        None => Some((number(name)?, 1)),
+        Some((step, again)) => Some((number(step)?, number(again)?)),
     }
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(tensors)
 }
 
-fn words<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks::<N>().0.iter().map(|word| read(*word)).collect()
+/// Makes a folder in one that exists (where a whole run was deleted, nothing of it must come back to life); false if it is there.
+fn make(folder: &Path) -> Result<bool, Error> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(false),
+        Err(error) => Err(Error::io("create", folder)(error)),
+    }
 }
 
-fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
+        let (front, back) = bytes.split_at(bytes.len() / 2);
+        file.write_all(front)?;
+        failpoint("checkpoint::half")?;
+        file.write_all(back)?;
+        file.sync_all()?;
+        failpoint("checkpoint::written")
     };
     write().map_err(Error::io("write", path))
 }
 
 fn sync(folder: &Path) -> Result<(), Error> {
     data::sync_folder(folder).map_err(Error::io("flush", folder))
+}
+
+fn reach(point: &'static str, path: &Path) -> Result<(), Error> {
+    failpoint(point).map_err(Error::io("write", path))
 }
 
 #[cfg(test)]
@@ -223,44 +306,88 @@ mod tests {
             model: tensor(step as f32),
             optimizer: tensor(-1.0),
             ema: Some(tensor(0.5)),
+            results: "epoch\n1\n".into(),
+            settings: Settings::from([("lr".into(), "0.1".into())]),
+            path: None,
         }
+    }
+
+    fn newest(folder: &Path) -> (Checkpoint, Vec<String>) {
+        Checkpoint::load_newest(folder).unwrap()
+    }
+
+    /// Changes one bit of a file.
+    fn damage(file: &Path) {
+        let mut bytes = fs::read(file).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(file, bytes).unwrap();
     }
 
     #[test]
     fn a_checkpoint_comes_back_as_it_was() {
         let scratch = tempfile::tempdir().unwrap();
-        checkpoint(7).save(scratch.path()).unwrap();
-        let (loaded, warnings) = Checkpoint::load_newest(scratch.path()).unwrap();
-        assert_eq!(loaded.progress, checkpoint(7).progress);
-        assert_eq!((loaded.model, loaded.optimizer, loaded.ema), {
-            let saved = checkpoint(7);
-            (saved.model, saved.optimizer, saved.ema)
-        });
+        let path = checkpoint(7).save(scratch.path()).unwrap();
+        let (loaded, warnings) = newest(scratch.path());
+        let all = |it: Checkpoint| (it.progress, it.model, it.optimizer, it.ema, it.results, it.settings);
+        assert_eq!(loaded.path, Some(path));
+        assert_eq!(all(loaded), all(checkpoint(7)));
         assert!(warnings.is_empty());
     }
 
     #[test]
     fn a_damaged_checkpoint_falls_back_to_the_one_before() {
-        let scratch = tempfile::tempdir().unwrap();
-        for step in 1..=3 {
-            checkpoint(step).save(scratch.path()).unwrap();
+        let names = ["manifest", "progress", "settings"].map(|name| format!("{name}.json")).into_iter();
+        let tensors = ["model", "optimizer", "ema"].map(|name| format!("{name}.safetensors")).into_iter();
+        for name in names.chain(tensors).chain(["results.csv".to_owned()]) {
+            let scratch = tempfile::tempdir().unwrap();
+            checkpoint(2).save(scratch.path()).unwrap();
+            let file = checkpoint(3).save(scratch.path()).unwrap().join(&name);
+            damage(&file);
+            let (loaded, warnings) = newest(scratch.path());
+            assert_eq!(loaded.progress.step, 2);
+            assert!(warnings[0].contains(&name) && warnings[0].contains("falling back"), "{warnings:?}");
+            fs::remove_file(&file).unwrap();
+            assert_eq!(newest(scratch.path()).0.progress.step, 2, "{name} is gone");
         }
-        assert_eq!(list(scratch.path()).unwrap().len(), KEPT);
-        let newest = scratch.path().join("step-0000000003").join("model.safetensors");
-        let mut bytes = fs::read(&newest).unwrap();
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        fs::write(&newest, bytes).unwrap();
-        let (loaded, warnings) = Checkpoint::load_newest(scratch.path()).unwrap();
-        assert_eq!(loaded.progress.step, 2);
-        assert!(warnings[0].contains("damaged"), "{warnings:?}");
     }
 
     #[test]
-    fn an_unfinished_checkpoint_is_not_seen() {
+    fn an_unfinished_checkpoint_is_not_seen_and_goes_with_the_next_save() {
         let scratch = tempfile::tempdir().unwrap();
         checkpoint(1).save(scratch.path()).unwrap();
-        fs::create_dir(scratch.path().join("step-0000000002.partial")).unwrap();
-        assert_eq!(Checkpoint::load_newest(scratch.path()).unwrap().0.progress.step, 1);
+        let unfinished = scratch.path().join("step-0000000002.partial");
+        fs::create_dir(&unfinished).unwrap();
+        assert_eq!(newest(scratch.path()).0.progress.step, 1);
+        checkpoint(3).save(scratch.path()).unwrap();
+        assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn the_same_step_again_replaces_nothing_and_is_the_newest() {
+        let scratch = tempfile::tempdir().unwrap();
+        for epoch in 0..12 {
+            let mut again = checkpoint(5);
+            again.progress.epoch = epoch;
+            again.save(scratch.path()).unwrap();
+            assert_eq!(newest(scratch.path()).0.progress.epoch, epoch);
+        }
+        assert_eq!(list(scratch.path()).unwrap().len(), 12);
+    }
+
+    #[test]
+    fn pruning_leaves_what_is_to_be_kept() {
+        let scratch = tempfile::tempdir().unwrap();
+        let saved: Vec<PathBuf> = (1..=4).map(|step| checkpoint(step).save(scratch.path()).unwrap()).collect();
+        Checkpoint::prune(scratch.path(), &[&saved[1], &saved[3]]).unwrap();
+        assert_eq!(entries(scratch.path()).unwrap().len(), 2);
+        assert_eq!(list(scratch.path()).unwrap(), [saved[1].clone(), saved[3].clone()]);
+    }
+
+    #[test]
+    fn a_checkpoint_does_not_bring_a_deleted_run_back() {
+        let scratch = tempfile::tempdir().unwrap();
+        let gone = scratch.path().join("run").join("checkpoints");
+        assert!(checkpoint(1).save(&gone).is_err() && !gone.parent().unwrap().exists());
     }
 }

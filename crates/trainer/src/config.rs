@@ -43,6 +43,10 @@ pub struct TrainConfig {
     pub target: Option<Goal>,
     /// Stop after this time, over all sittings of the run.
     pub time: Option<Duration>,
+    /// Save the state this long after the last save, also within an epoch.
+    pub checkpoint_every: Option<Duration>,
+    /// Save the state this many optimizer steps after the last save, at least 1.
+    pub checkpoint_steps: Option<u64>,
     /// Decides initialisation, order, augmentation and dropout.
     pub seed: u64,
     /// Threads that prepare batches; the batches don't depend on it.
@@ -50,6 +54,9 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
+    /// Between two saves unless told otherwise: at most five minutes of work are lost to a power cut.
+    pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
+
     /// The defaults for `model`: 20 epochs of batches of 64, AdamW at 0.001 under a cosine.
     pub fn new(model: ModelConfig) -> Self {
         Self {
@@ -69,6 +76,8 @@ impl TrainConfig {
             target_loss: None,
             target: None,
             time: None,
+            checkpoint_every: Some(Self::CHECKPOINT_EVERY),
+            checkpoint_steps: None,
             seed: 0,
             workers: 1,
         }
@@ -94,6 +103,9 @@ impl TrainConfig {
         }
         positive("--batch", self.batch)?;
         positive("--accumulate", self.accumulate)?;
+        if self.checkpoint_steps == Some(0) {
+            return Err(Error::Config("--checkpoint-steps: expected at least 1, found 0".into()));
+        }
         within("--lr", self.lr, self.lr > 0.0, "a number above 0")?;
         for (flag, value) in [("--clip-norm", self.clip_norm), ("--clip-value", self.clip_value)] {
             value.map_or(Ok(()), |value| within(flag, value, value > 0.0, "a number above 0"))?;

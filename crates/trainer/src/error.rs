@@ -33,6 +33,9 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         what: String,
     },
+    /// The state of the run could not be saved, whatever the reason: there is no use in training on.
+    #[error("the run could not be saved: {0}")]
+    Unsaved(String),
     /// The loss or a gradient became NaN or infinite.
     #[error("diverged at step {step} (epoch {epoch}, batch {batch}): {what}; try a lower --lr, or --clip-norm 1")]
     Diverged {
@@ -75,6 +78,7 @@ impl Error {
             Self::Checkpoint { .. } | Self::State(_) => 4,
             Self::Config(_) => 2,
             Self::Diverged { .. } => 5,
+            Self::Unsaved(_) => 7,
             Self::Io { source, .. } if data::is_exhausted(source) => 7,
             Self::Device(_) | Self::Io { .. } => 1,
         }

@@ -36,6 +36,33 @@ pub fn evaluate_each(
     device: &Device,
     observe: &mut dyn FnMut(Predicted<'_>) -> Result<(), Error>,
 ) -> Result<Metrics, Error> {
+    let mut proceed = |predicted: Predicted<'_>| observe(predicted).map(|()| true);
+    let metrics = measure(model, task, loader, device, &mut proceed)?;
+    metrics.ok_or_else(|| Error::Config("the measurement was left".into()))
+}
+
+/// The same until `stop` says so, which is asked after every batch: then there are no metrics.
+///
+/// # Errors
+/// As [`evaluate`].
+pub(crate) fn evaluate_until(
+    model: &Model,
+    task: &Task,
+    loader: &Loader,
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Metrics>, Error> {
+    measure(model, task, loader, device, &mut |_| Ok(!stop()))
+}
+
+/// Measures as long as `proceed` says true of every batch.
+fn measure(
+    model: &Model,
+    task: &Task,
+    loader: &Loader,
+    device: &Device,
+    proceed: &mut dyn FnMut(Predicted<'_>) -> Result<bool, Error>,
+) -> Result<Option<Metrics>, Error> {
     let mut metrics = task.metrics();
     let plan = model.plan();
     for batch in loader.epoch(0) {
@@ -50,9 +77,11 @@ pub fn evaluate_each(
             (None, _) => read(model.forward(batch.into_tensors(device).0, Pass::Predict))?,
         };
         metrics.update(&outputs, &targets)?;
-        observe(Predicted { indices: &indices, outputs: &outputs, targets: &targets })?;
+        if !proceed(Predicted { indices: &indices, outputs: &outputs, targets: &targets })? {
+            return Ok(None);
+        }
     }
-    Ok(metrics)
+    Ok(Some(metrics))
 }
 
 /// A tensor's numbers on the host, row by row.

@@ -14,7 +14,7 @@ use crate::optimizer::{Optimizer, ParameterInfo};
 use crate::progress::{Best, Sums};
 use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
-use crate::{Checkpoint, Ema, Ended, EpochSummary, Error, Event, Progress, TrainConfig, weights_hash};
+use crate::{Checkpoint, Ema, Ended, EpochSummary, Error, Event, Progress, Settings, TrainConfig, weights_hash};
 
 /// Everything that changes while training.
 pub(crate) struct Learner<'a> {
@@ -180,7 +180,9 @@ impl Learner<'_> {
     pub(crate) fn exhausted(&self) -> Option<Ended> {
         let (config, progress) = (self.config, &self.progress);
         let best = progress.best.as_ref().map_or(0, |best| best.epoch);
-        if progress.epoch >= config.epochs {
+        if progress.reached.is_some() {
+            progress.reached
+        } else if progress.epoch >= config.epochs {
             Some(Ended::Epochs)
         } else if config.patience.is_some_and(|patience| progress.epoch - best >= patience.max(1)) {
             Some(Ended::Patience)
@@ -190,17 +192,16 @@ impl Learner<'_> {
         }
     }
 
-    /// Why to end after this epoch, if there is a reason.
-    pub(crate) fn reached(&self, val: Option<&Metrics>) -> Option<Ended> {
+    /// Why to end after this epoch, if there is a reason. A goal that is reached stays so: resuming has no validation to ask again.
+    pub(crate) fn reached(&mut self, val: Option<&Metrics>) -> Option<Ended> {
         let config = self.config;
         let loss = val.and_then(|val| val.get("loss"));
         if val.is_some_and(|val| config.target.is_some_and(|target| target.reached(val))) {
-            Some(Ended::Target)
+            self.progress.reached = Some(Ended::Target);
         } else if config.target_loss.zip(loss).is_some_and(|(limit, loss)| loss <= limit) {
-            Some(Ended::TargetLoss)
-        } else {
-            self.exhausted()
+            self.progress.reached = Some(Ended::TargetLoss);
         }
+        self.exhausted()
     }
 
     /// What just happened, for the caller: the sums are those of the last reading.
@@ -216,21 +217,27 @@ impl Learner<'_> {
         }
     }
 
-    /// The state after the last update. Batches that wait for the next one are not in it: they are learned again.
+    /// Whether no batch waits for an update. One that does has moved running statistics already, so it could not be learned again.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.accumulator.batches() == 0
+    }
+
+    /// A copy of the state, which must be settled; what is beside it in the run's folder the keeper adds.
     ///
     /// # Errors
     /// If a loss on the way to it wasn't finite.
     pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
         self.read_losses()?;
         let tensors = models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data));
-        let mut progress = self.progress.clone();
-        progress.batch -= self.accumulator.batches();
-        progress.sums = self.settled;
+        let progress = Progress { lr: Some(self.lr), ..self.progress.clone() };
         Ok(Checkpoint {
             progress,
             model: tensors.collect(),
             optimizer: self.optimizer.state(),
             ema: self.ema.as_ref().map(Ema::state),
+            results: String::new(),
+            settings: Settings::new(),
+            path: None,
         })
     }
 
@@ -244,7 +251,7 @@ impl Learner<'_> {
         self.progress = checkpoint.progress;
         self.settled = self.progress.sums;
         self.schedule = Schedule::new(&self.config.schedule, self.config.lr, self.progress.plateau.clone());
-        self.lr = self.next_lr();
+        self.lr = self.progress.lr.unwrap_or_else(|| self.next_lr());
         Ok(self)
     }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Ended;
 use crate::schedule::Plateau;
 
 /// The position of a run, and what was decided so far. `Default` is the beginning.
@@ -23,6 +24,29 @@ pub struct Progress {
     pub sums: Sums,
     /// What a plateau schedule remembers.
     pub plateau: Plateau,
+    /// Learning rate of the last update, which the epoch's row names; `None` in checkpoints of the first format.
+    #[serde(default, with = "exact_option")]
+    pub lr: Option<f64>,
+    /// The goal that was reached, which ends the run.
+    #[serde(default)]
+    pub reached: Option<Ended>,
+    /// What was given anew on resuming; empty in a run whose weights are those of an uninterrupted one.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+}
+
+/// A setting that was given anew: from `step` on the run is not, bit for bit, what its first settings would have made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Optimizer steps done before.
+    pub step: u64,
+    /// Its name.
+    pub setting: String,
+    /// Its value before.
+    pub was: String,
+    /// Its value since.
+    pub now: String,
 }
 
 /// The best epoch so far and what it reached.

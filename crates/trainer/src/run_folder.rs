@@ -1,19 +1,24 @@
-//! The folder of one run: which files it has, and that it is never overwritten. `docs/formats.md` specifies it.
+//! The folder of one run: which files it has, that it is never overwritten, and that one process at a time writes into it.
+//! `docs/formats.md` specifies it.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::{EpochSummary, Error};
+use crate::Error;
+use crate::lock::Lock;
 
 /// A run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held by whoever may write.
+    lock: Option<Arc<Lock>>,
 }
 
 impl RunFolder {
-    /// Makes a new folder `runs/name`, or `runs/name-2` and so on where that exists.
+    /// Makes a new folder `runs/name`, or `runs/name-2` and so on where that exists, and holds it.
     ///
     /// # Errors
     /// If `runs` cannot be created or written, or `name` would leave it.
@@ -29,9 +34,12 @@ impl RunFolder {
             // create_dir, not exists(): two runs that start together must not share a folder.
             match fs::create_dir(&path) {
                 Ok(()) => {
-                    let run = Self { path };
-                    let weights = run.path.join("weights");
-                    fs::create_dir(&weights).map_err(Error::io("create", &weights))?;
+                    let run = Self { path, lock: None }.held()?;
+                    fs::create_dir(run.weights()).map_err(Error::io("create", &run.weights()))?;
+                    // Whatever is flushed inside is lost with a folder that is not.
+                    for folder in [&run.path, runs] {
+                        data::sync_folder(folder).map_err(Error::io("flush", folder))?;
+                    }
                     return Ok(run);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -41,16 +49,36 @@ impl RunFolder {
         Err(Error::Config(format!("no free name for `{name}` in `{}`", runs.display())))
     }
 
-    /// An existing run.
+    /// An existing run, to read from.
     ///
     /// # Errors
     /// If `path` is not the folder of a run.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let run = Self { path: path.to_owned() };
+        let run = Self { path: path.to_owned(), lock: None };
         if !run.args().is_file() {
-            return Err(Error::checkpoint(path, "not the folder of a run: it has no args.toml"));
+            return Err(Error::checkpoint(
+                path,
+                "not the folder of a run: it has no args.toml; start one with `trainer train`",
+            ));
         }
         Ok(run)
+    }
+
+    /// The same run, held until the last copy of this goes: nobody else writes into it meanwhile.
+    ///
+    /// # Errors
+    /// If another process holds it.
+    pub fn held(&self) -> Result<Self, Error> {
+        let lock = match &self.lock {
+            Some(lock) => lock.clone(),
+            None => Arc::new(Lock::take(&self.path)?),
+        };
+        Ok(Self { path: self.path.clone(), lock: Some(lock) })
+    }
+
+    /// What its user should know about how it came to be held, in a line.
+    pub fn lock_note(&self) -> Option<&str> {
+        self.lock.as_ref()?.note()
     }
 
     /// The folder itself.
@@ -83,14 +111,19 @@ impl RunFolder {
         self.path.join("metrics.json")
     }
 
+    /// The folder of the model files.
+    pub(crate) fn weights(&self) -> PathBuf {
+        self.path.join("weights")
+    }
+
     /// The model file of the best epoch.
     pub fn best(&self) -> PathBuf {
-        self.path.join("weights").join("best.safetensors")
+        self.weights().join("best.safetensors")
     }
 
     /// The model file of the last epoch.
     pub fn last(&self) -> PathBuf {
-        self.path.join("weights").join("last.safetensors")
+        self.weights().join("last.safetensors")
     }
 
     /// The folder of the resumable checkpoints.
@@ -106,36 +139,12 @@ impl RunFolder {
         data::replace(path, |file| file.write_all(contents)).map_err(Error::io("write", path))
     }
 
-    /// Adds a row to `results.csv`, with a header if it is the first.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn append_result(&self, summary: &EpochSummary) -> Result<(), Error> {
-        let path = self.results();
-        let header = !path.exists();
-        let mut file =
-            fs::OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io("write", &path))?;
-        let columns = columns(summary);
-        let mut text = String::new();
-        if header {
-            text = columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",") + "\n";
+    /// The text of `results.csv`; empty where there is none yet.
+    pub(crate) fn read_results(&self) -> Result<String, Error> {
+        match fs::read_to_string(self.results()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(Error::io("read", &self.results())),
         }
-        text += &(columns.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(",") + "\n");
-        file.write_all(text.as_bytes()).map_err(Error::io("write", &path))
-    }
-
-    /// Keeps only the first `epochs` rows of `results.csv`: the rest is about to be trained again.
-    ///
-    /// # Errors
-    /// If the file cannot be read or written.
-    pub fn truncate_results(&self, epochs: usize) -> Result<(), Error> {
-        let path = self.results();
-        if !path.exists() {
-            return Ok(());
-        }
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let kept: String = text.lines().take(epochs + 1).map(|line| format!("{line}\n")).collect();
-        Self::write(&path, kept.as_bytes())
     }
 }
 
@@ -147,30 +156,6 @@ fn refused(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         }
         error => error,
     }
-}
-
-/// The columns of `results.csv`, under the names that people's scripts already parse.
-fn columns(summary: &EpochSummary) -> Vec<(String, String)> {
-    let mut columns = vec![
-        ("epoch".to_owned(), summary.epoch.to_string()),
-        ("time".to_owned(), format!("{:.3}", summary.seconds)),
-        ("train/loss".to_owned(), format!("{:.6}", summary.train_loss)),
-    ];
-    if let Some(accuracy) = summary.train_accuracy {
-        columns.push(("train/accuracy_top1".to_owned(), format!("{accuracy:.6}")));
-    }
-    for (name, value) in &summary.val {
-        let name = match name.as_str() {
-            "loss" => "val/loss".to_owned(),
-            "accuracy" => "metrics/accuracy_top1".to_owned(),
-            "top5" => "metrics/accuracy_top5".to_owned(),
-            other => format!("metrics/{other}"),
-        };
-        columns.push((name, value.map_or_else(String::new, |value| format!("{value:.6}"))));
-    }
-    columns.push(("lr/pg0".to_owned(), format!("{:e}", summary.lr)));
-    columns.push(("weights/sha256".to_owned(), summary.weights.clone()));
-    columns
 }
 
 #[cfg(test)]
@@ -200,33 +185,5 @@ mod tests {
         let error = RunFolder::create(&file.path().join("runs"), "r").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().starts_with("--runs: cannot create `"), "{error}");
-    }
-
-    #[test]
-    fn results_have_a_header_once_and_can_be_truncated() {
-        let scratch = tempfile::tempdir().unwrap();
-        let run = RunFolder::create(scratch.path(), "r").unwrap();
-        for epoch in 1..=3 {
-            let summary = EpochSummary {
-                epoch,
-                seconds: 1.0,
-                train_loss: 0.5,
-                train_accuracy: Some(0.75),
-                // What is undefined in one epoch keeps its column.
-                val: vec![("loss".into(), Some(0.25)), ("map".into(), (epoch > 1).then_some(0.5))],
-                lr: 0.001,
-                best: true,
-                weights: "c0ffee".into(),
-            };
-            run.append_result(&summary).unwrap();
-        }
-        run.truncate_results(2).unwrap();
-        let text = fs::read_to_string(run.results()).unwrap();
-        assert_eq!(
-            text,
-            "epoch,time,train/loss,train/accuracy_top1,val/loss,metrics/map,lr/pg0,weights/sha256\n\
-             1,1.000,0.500000,0.750000,0.250000,,1e-3,c0ffee\n\
-             2,1.000,0.500000,0.750000,0.250000,0.500000,1e-3,c0ffee\n"
-        );
     }
 }

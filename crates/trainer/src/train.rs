@@ -8,11 +8,13 @@ use std::time::Instant;
 use burn::tensor::Device;
 use data::{Dataset, Loader};
 use models::ModelFile;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tasks::{Metrics, Task};
 
+use crate::evaluate::evaluate_until;
+use crate::keeper::Keeper;
 use crate::learner::Learner;
-use crate::{Checkpoint, EpochSummary, Error, Event, RunFolder, TrainConfig, evaluate};
+use crate::{Change, Checkpoint, EpochSummary, Error, Event, Progress, RunFolder, Settings, TrainConfig};
 
 /// Everything a run needs.
 pub struct Job<'a> {
@@ -30,6 +32,8 @@ pub struct Job<'a> {
     pub resume: Option<Checkpoint>,
     /// What the model file says about its making: configuration, data. No clock, host or path.
     pub provenance: serde_json::Value,
+    /// What the run is trained by, for its checkpoints: resuming compares it.
+    pub settings: Settings,
 }
 
 /// How a run ended, and what it reached.
@@ -49,10 +53,12 @@ pub struct Report {
     pub seconds: f64,
     /// Training samples learned in this sitting.
     pub learned: u64,
+    /// What was given anew on resuming; without any, the weights are those of an uninterrupted run.
+    pub changes: Vec<Change>,
 }
 
 /// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// All epochs are done.
@@ -69,14 +75,15 @@ pub enum Ended {
     Interrupted,
 }
 
-/// Trains `job` until its end or until `stop` says so, which is asked after every batch. Leaves the model files, `results.csv` and a
-/// checkpoint in the run folder.
+/// Trains `job` until its end or until `stop` says so, which is asked after every step. Leaves the model files, `results.csv` and a
+/// checkpoint in the run folder; they are written while training goes on.
 ///
 /// # Errors
-/// See [`Error`]; what was saved before stays whole.
+/// See [`Error`]; what was saved before stays whole. A save that fails is an event as long as a later one can make up for it.
 pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Event)) -> Result<Report, Error> {
-    let Job { config, dataset, task, device, run, resume, provenance } = job;
+    let Job { config, dataset, task, device, run, resume, provenance, settings } = job;
     config.check()?;
+    let run = &run.held()?;
     let split = &dataset.split;
     let loader =
         |indices: &[u32], batch| Loader::new(dataset.clone(), indices.to_vec(), batch).workers(config.workers).floats();
@@ -92,9 +99,9 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
     let layers = models::summary(&config.model, &dataset.input, task.outputs())?;
     let parameters = layers.iter().map(|layer| layer.parameters).sum();
     let mut learner = Learner::new(model, task.clone(), config, training.batches());
+    let mut keeper = Keeper::new(run, config, settings, resume.as_ref())?;
     if let Some(checkpoint) = resume {
         learner = learner.restore(checkpoint)?;
-        run.truncate_results(learner.progress.epoch)?;
     }
     on_event(Event::Started {
         parameters,
@@ -110,13 +117,22 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
     let mut ended = learner.exhausted();
     while ended.is_none() {
         for batch in training.epoch(learner.progress.epoch).skip_batches(learner.progress.batch) {
-            let batch = batch?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                // The data is at fault, not what was learned from it so far.
+                Err(error) => {
+                    if learner.is_settled() {
+                        keeper.save(learner.checkpoint()?, on_event)?;
+                    }
+                    return Err(keeper.finish(on_event).err().unwrap_or(error.into()));
+                }
+            };
             let samples = batch.len();
             learner = learner.learn(batch)?;
             learner.progress.seconds = before + clock.elapsed().as_secs_f64();
             learned += samples as u64;
             on_event(learner.step_event(samples));
-            if stop() {
+            if learner.is_settled() && stop() {
                 ended = Some(Ended::Interrupted);
                 break;
             }
@@ -125,18 +141,21 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
                 learner = learner.flush()?;
                 break;
             }
-        }
-        if ended == Some(Ended::Interrupted) {
-            learner.checkpoint()?.save(&run.checkpoints())?;
-            break;
+            if learner.is_settled() && keeper.is_due(&learner.progress, on_event)? {
+                keeper.save(learner.checkpoint()?, on_event)?;
+            }
         }
 
         // Validate: on samples that no gradient saw. The best epoch is chosen by this and nothing else.
-        let candidate = learner.candidate()?;
-        let metrics = match split.val.is_empty() {
-            true => None,
-            false => Some(evaluate(&candidate, &task, &held_out(&split.val), &device)?),
-        };
+        let (candidate, mut metrics) = (learner.candidate()?, None);
+        if ended != Some(Ended::Interrupted) && !split.val.is_empty() {
+            metrics = evaluate_until(&candidate, &task, &held_out(&split.val), &device, stop)?;
+            ended = if metrics.is_none() { Some(Ended::Interrupted) } else { ended };
+        }
+        if ended == Some(Ended::Interrupted) {
+            keeper.save(learner.checkpoint()?, on_event)?;
+            break;
+        }
         let summary = learner.end_epoch(metrics.as_ref());
         let file = ModelFile {
             model: candidate,
@@ -144,33 +163,29 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
             provenance: provenance.clone(),
             metrics: serde_json::json!({ "val": defined(&summary) }),
         };
-        file.save(&run.last())?;
-        if summary.best {
-            file.save(&run.best())?;
-        }
-        learner.checkpoint()?.save(&run.checkpoints())?;
-        run.append_result(&summary)?;
-        on_event(Event::Epoch(summary));
         // A goal that is reached in the last moment is reached.
         ended = learner.reached(metrics.as_ref()).or(ended);
+        keeper.publish(file.pack(&run.last())?, &summary);
+        keeper.save(learner.checkpoint()?, on_event)?;
+        on_event(Event::Epoch(summary));
     }
+    keeper.finish(on_event)?;
 
     // Measure the best epoch, once, on samples that chose nothing.
-    let ended = ended.unwrap_or(Ended::Epochs);
+    let mut ended = ended.unwrap_or(Ended::Epochs);
     let best_epoch = learner.progress.best.as_ref().map_or(0, |best| best.epoch);
     let (mut val, mut test) = (None, None);
     if ended != Ended::Interrupted && best_epoch > 0 {
         let best = ModelFile::load(&run.best(), &device)?.model;
-        let measure = |indices: &[u32]| -> Result<Option<Metrics>, Error> {
-            match indices.is_empty() {
-                true => Ok(None),
-                false => Ok(Some(evaluate(&best, &task, &held_out(indices), &device)?)),
+        for (indices, measured) in [(&split.val, &mut val), (&split.test, &mut test)] {
+            if !indices.is_empty() && ended != Ended::Interrupted {
+                *measured = evaluate_until(&best, &task, &held_out(indices), &device, stop)?;
+                ended = if measured.is_none() { Ended::Interrupted } else { ended };
             }
-        };
-        (val, test) = (measure(&split.val)?, measure(&split.test)?);
+        }
     }
-    let progress = &learner.progress;
-    Ok(Report { ended, epochs: progress.epoch, best_epoch, val, test, seconds: progress.seconds, learned })
+    let Progress { epoch: epochs, seconds, changes, .. } = learner.progress;
+    Ok(Report { ended, epochs, best_epoch, val, test, seconds, learned, changes })
 }
 
 /// The validation metrics that are defined, by name.

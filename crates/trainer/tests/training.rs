@@ -11,7 +11,7 @@ use data::{Column, ColumnKind, Dataset, Found, InputSpec, OpenOptions, Samples, 
 use models::{MlpConfig, ModelConfig};
 use tasks::Task;
 use tempfile::TempDir;
-use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder, ScheduleConfig, TrainConfig, train};
+use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder, ScheduleConfig, Settings, TrainConfig, train};
 
 /// A run in a folder that goes when it is dropped.
 struct Run {
@@ -33,6 +33,7 @@ fn run(config: &TrainConfig, dataset: Dataset) -> Run {
         run: &folder,
         resume: None,
         provenance: serde_json::Value::Null,
+        settings: Settings::new(),
     };
     let mut on_event = |event| {
         if let Event::Step { batch: 1, loss, .. } = event {
@@ -163,7 +164,7 @@ fn a_time_limit_between_two_updates_moves_the_weights_by_what_waits() {
 }
 
 #[test]
-fn batches_that_wait_for_an_update_are_counted_once_when_they_are_learned_again() {
+fn a_stop_between_two_updates_waits_for_the_next() {
     let config = TrainConfig { batch: 8, accumulate: 3, epochs: 1, ..mlp(8) };
     let scratch = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(scratch.path(), "run").unwrap();
@@ -176,12 +177,13 @@ fn batches_that_wait_for_an_update_are_counted_once_when_they_are_learned_again(
         run: &folder,
         resume,
         provenance: serde_json::Value::Null,
+        settings: Settings::new(),
     };
     let asked = std::cell::Cell::new(0);
-    let stop = || asked.replace(asked.get() + 1) == 4;
+    let stop = || asked.replace(asked.get() + 1) == 1;
     assert_eq!(train(job(None), &stop, &mut |_| ()).unwrap().ended, Ended::Interrupted);
     let checkpoint = Checkpoint::load_newest(&folder.checkpoints()).unwrap().0;
-    assert_eq!((checkpoint.progress.batch, checkpoint.progress.sums.samples), (3, 24));
+    assert_eq!((checkpoint.progress.batch, checkpoint.progress.sums.samples), (6, 48));
     train(job(Some(checkpoint)), &|| false, &mut |_| ()).unwrap();
     let results = |folder: &RunFolder| {
         let text = fs::read_to_string(folder.results()).unwrap();

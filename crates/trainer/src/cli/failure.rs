@@ -18,6 +18,7 @@ pub(crate) mod code {
     pub(crate) const MODEL: u8 = 4;
     pub(crate) const TARGET_MISSED: u8 = 6;
     pub(crate) const RESOURCES: u8 = 7;
+    pub(crate) const HUNG_UP: u8 = 129;
     pub(crate) const INTERRUPTED: u8 = 130;
     pub(crate) const TERMINATED: u8 = 143;
 }

@@ -12,6 +12,7 @@ mod inspect;
 mod replay;
 mod report;
 mod resume;
+mod settings;
 mod settle;
 mod signals;
 pub(crate) mod stream;
@@ -104,6 +105,12 @@ pub(crate) struct Resume {
     /// Device, if other than before
     #[arg(long)]
     pub(crate) device: Option<String>,
+    /// Minutes between saves, if other than before; 0 for epoch ends only
+    #[arg(long, value_name = "N")]
+    pub(crate) checkpoint_minutes: Option<f64>,
+    /// Optimizer steps between saves, if other than before
+    #[arg(long, value_name = "N")]
+    pub(crate) checkpoint_steps: Option<u64>,
     /// Print no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,

@@ -216,6 +216,14 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
 
+    /// Save the state after this many minutes (may be a fraction), also within an epoch; 0 for epoch ends only [default: 5]
+    #[arg(long, env = "STRIATE_CHECKPOINT_MINUTES", value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_minutes: Option<f64>,
+    /// Save the state after this many optimizer steps too
+    #[arg(long, env = "STRIATE_CHECKPOINT_STEPS", value_name = "N", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_steps: Option<u64>,
     /// auto, flex, ndarray, wgpu[:N], vulkan[:N], metal[:N] or cuda[:N], as far as this build has them [default: auto]
     #[arg(long, env = "STRIATE_DEVICE", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]

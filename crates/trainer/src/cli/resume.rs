@@ -1,49 +1,147 @@
-//! `trainer resume RUN`: goes on with a run from its newest whole checkpoint. The run's own configuration decides; only epochs,
-//! workers and device may be given anew.
+//! `trainer resume RUN`: goes on with a run from its newest whole checkpoint. The settings in the checkpoint decide; epochs and device may
+//! be given anew, which is said and recorded, and so may what changes no weight. Any other difference is an error.
 
-use anyhow::Result;
-use trainer::{Checkpoint, Provenance, RunFolder};
+use anyhow::{Result, anyhow};
+use trainer::{Change, Checkpoint, Provenance, RunFolder, Settings};
 
+use super::failure::{Failure, code};
 use super::options::Options;
 use super::train::Sitting;
-use super::{Resume, settle, stream};
+use super::{Resume, settings, settle, stream};
 
 /// Goes on with a run.
 pub(crate) fn run(arguments: Resume) -> Result<u8> {
-    let run = RunFolder::open(&arguments.run)?;
+    let run = RunFolder::open(&arguments.run)?.held()?;
+    if let Some(note) = run.lock_note() {
+        stream::tell(format_args!("note: {note}"));
+    }
     let made_from = Provenance::read(&run)?;
     if let Some(made_from) = &made_from {
         kernels::share_between(made_from.machine.threads);
     }
     let mut options = Options::from_recipe(&run.args())?;
-    let mut changed = Vec::new();
-    if let Some(epochs) = arguments.epochs.filter(|epochs| options.epochs != Some(*epochs)) {
-        changed.push(format!("--epochs {epochs} instead of {}", options.epochs.unwrap_or_default()));
-        options.epochs = Some(epochs);
-    }
-    if let Some(device) = arguments.device.filter(|device| options.device.as_ref() != Some(device)) {
-        changed.push(format!("--device {device} instead of {}", options.device.as_deref().unwrap_or("auto")));
-        options.device = Some(device);
-    }
     options.workers = arguments.workers.or(options.workers);
-    let recorded = options.to_toml()?;
-    options.split = Some(run.split());
-    let (checkpoint, warnings) = Checkpoint::load_newest(&run.checkpoints())?;
+    options.checkpoint_minutes = arguments.checkpoint_minutes.or(options.checkpoint_minutes);
+    options.checkpoint_steps = arguments.checkpoint_steps.or(options.checkpoint_steps);
+    if !Checkpoint::any(&run.checkpoints())? {
+        return begin_again(&run, options, &arguments, made_from.as_ref());
+    }
+
+    let (mut checkpoint, warnings) = Checkpoint::load_newest(&run.checkpoints())?;
     for line in warnings {
         stream::tell(format_args!("warning: {line}"));
     }
-    if !changed.is_empty() {
-        stream::tell(format_args!("changed: {}", changed.join(", ")));
+    catch_up(&mut options, &checkpoint);
+    let before = settings_of(&options, &run)?;
+    options.epochs = arguments.epochs.or(options.epochs);
+    options.device = arguments.device.clone().or(options.device);
+    let now = settings_of(&options, &run)?;
+    // Checkpoints of the first format know no settings.
+    let was = if checkpoint.settings.is_empty() { &before } else { &checkpoint.settings };
+    let changes = changes(was, &now, &arguments, &run, checkpoint.progress.step)?;
+    let recorded = options.to_toml()?;
+    options.split = Some(run.split());
+    let dataset = settle::open(&options)?;
+    compare(made_from.as_ref(), &dataset, &run)?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    if !changes.is_empty() {
+        // The checkpoint first: it wins over an args.toml that lags behind.
+        if changes.iter().any(|change| change.setting == "epochs") {
+            checkpoint.progress.reached = None;
+        }
+        checkpoint.progress.changes.extend(changes);
+        checkpoint.settings = now.clone();
+        checkpoint.path = Some(checkpoint.save(&run.checkpoints())?);
+    }
+    RunFolder::write(&run.args(), recorded.as_bytes())?;
+    sitting.train(&run, now, Some(checkpoint))
+}
+
+/// A run that was killed before its first checkpoint: nothing is lost but what the same settings make again.
+fn begin_again(
+    run: &RunFolder,
+    mut options: Options,
+    arguments: &Resume,
+    made_from: Option<&Provenance>,
+) -> Result<u8> {
+    stream::tell(format_args!("note: `{}` has no checkpoint yet: the run begins again", run.path().display()));
+    options.epochs = arguments.epochs.or(options.epochs);
+    options.device = arguments.device.clone().or(options.device);
+    let recorded = options.to_toml()?;
+    let split = run.split();
+    if split.is_file() {
+        options.split = Some(split.clone());
     }
     let dataset = settle::open(&options)?;
-    if let Some(made_from) = &made_from {
-        made_from.check_data(&dataset, run.path())?;
-        for line in made_from.differences() {
-            stream::tell(format_args!("warning: the last bits may differ from here on: {line}"));
-        }
-    }
+    compare(made_from, &dataset, run)?;
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
-    // What is given anew holds for the next sitting too.
+    // What was not written before the kill is what would have been.
     RunFolder::write(&run.args(), recorded.as_bytes())?;
-    sitting.train(&run, Some(checkpoint))
+    if made_from.is_none() {
+        sitting.made_from(&recorded)?.write(run)?;
+    }
+    if !split.is_file() {
+        sitting.write_split(run)?;
+    }
+    sitting.train(run, settings_of(&options, run)?, None)
+}
+
+/// Compares data and machine with those that the run began with.
+fn compare(made_from: Option<&Provenance>, dataset: &data::Dataset, run: &RunFolder) -> Result<()> {
+    let Some(made_from) = made_from else { return Ok(()) };
+    made_from.check_data(dataset, run.path())?;
+    for line in made_from.differences() {
+        stream::tell(format_args!("warning: the last bits may differ from here on: {line}"));
+    }
+    Ok(())
+}
+
+fn settings_of(options: &Options, run: &RunFolder) -> Result<Settings> {
+    let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
+    settings::of(options, run, &device.name)
+}
+
+/// An `args.toml` that still has the value from before a change: the process died between saving the one and the other.
+fn catch_up(options: &mut Options, checkpoint: &Checkpoint) {
+    let lags = |name: &str, value: Option<String>| {
+        let change = checkpoint.progress.changes.iter().rev().find(|change| change.setting == name)?;
+        (value.as_ref() == Some(&change.was)).then(|| change.now.clone())
+    };
+    if let Some(epochs) = lags("epochs", options.epochs.map(|epochs| epochs.to_string())) {
+        options.epochs = epochs.parse().ok();
+    }
+    let device = options.device.as_deref().and_then(|name| Some(device::select(name).ok()?.name));
+    if let Some(device) = lags("device", device) {
+        options.device = Some(device);
+    }
+}
+
+/// What the user gave anew.
+///
+/// # Errors
+/// If anything else differs.
+fn changes(was: &Settings, now: &Settings, given: &Resume, run: &RunFolder, step: u64) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for (setting, was, now) in settings::differences(was, now) {
+        let (given, flag) = match setting.as_str() {
+            "epochs" => (given.epochs.is_some(), true),
+            "device" => (given.device.is_some(), true),
+            _ => (false, false),
+        };
+        if given {
+            stream::tell(format_args!(
+                "changed: --{setting} {now} instead of {was}; from step {step} on the run is not bit for bit what it would have been"
+            ));
+            changes.push(Change { step, setting, was, now });
+            continue;
+        }
+        let place = if setting == "split.csv" { run.split() } else { run.args() };
+        let advice = match flag {
+            true => format!("give --{setting} {now} to go on with that, which is then not bit-exact"),
+            false => "put the old value back, or train anew with `trainer train`".to_owned(),
+        };
+        let what = format!("`{setting}` is {now}, but the run was trained with {was}; {advice}");
+        return Err(Failure::with(code::MODEL, anyhow!("`{}`: {what}", place.display())));
+    }
+    Ok(changes)
 }

@@ -107,6 +107,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     options.seed.get_or_insert(0);
     options.device.get_or_insert_with(|| "auto".into());
     options.workers.get_or_insert(1);
+    options.checkpoint_minutes.get_or_insert(TrainConfig::CHECKPOINT_EVERY.as_secs_f64() / 60.0);
     options.runs.get_or_insert_with(|| "runs".into());
     Ok(options)
 }
@@ -130,6 +131,8 @@ pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig
     config.patience = options.patience;
     config.target_loss = options.target_loss;
     config.time = options.time.as_deref().map(time).transpose()?;
+    config.checkpoint_every = options.checkpoint_minutes.map_or(Ok(config.checkpoint_every), minutes)?;
+    config.checkpoint_steps = options.checkpoint_steps;
     config.seed = options.seed.unwrap_or(0);
     config.workers = options.workers.unwrap_or(1);
     Ok(config)
@@ -241,6 +244,14 @@ pub(crate) fn image_size(text: &str) -> Result<[usize; 2]> {
     match (height.trim().parse(), width.trim().parse()) {
         (Ok(height), Ok(width)) if (1..=4096).contains(&height) && (1..=4096).contains(&width) => Ok([height, width]),
         _ => Err(Failure::usage(anyhow!("--imgsz: expected N or HEIGHTxWIDTH, each in 1..=4096, found `{text}`"))),
+    }
+}
+
+/// Minutes; zero is never.
+fn minutes(number: f64) -> Result<Option<Duration>> {
+    match Duration::try_from_secs_f64(number * 60.0) {
+        Ok(time) => Ok(Some(time).filter(|time| !time.is_zero())),
+        Err(_) => Err(Failure::usage(anyhow!("--checkpoint-minutes: expected minutes, 0 or more, found {number}"))),
     }
 }
 

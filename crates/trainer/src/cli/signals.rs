@@ -1,7 +1,7 @@
-//! SIGINT and SIGTERM: the first one asks the training loop to stop after its step, the second ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP: the first one asks the training loop to save and stop, the second ends the process at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::Result;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -16,8 +16,8 @@ impl Signals {
     /// Listens from now on.
     pub(crate) fn listen() -> Result<Self> {
         let seen = Arc::new(AtomicUsize::new(0));
-        let armed = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        for (signal, code) in [(SIGINT, code::INTERRUPTED), (SIGTERM, code::TERMINATED)] {
+        let armed = Arc::new(AtomicBool::new(false));
+        for (signal, code) in [(SIGINT, code::INTERRUPTED), (SIGTERM, code::TERMINATED)].into_iter().chain(hang_up()) {
             // Order matters: the exit is armed by the first signal and taken by the second.
             signal_hook::flag::register_conditional_shutdown(signal, i32::from(code), armed.clone())?;
             signal_hook::flag::register(signal, armed.clone())?;
@@ -31,8 +31,22 @@ impl Signals {
         self.0.load(Ordering::Relaxed) != 0
     }
 
-    /// The exit code for the signal that came.
+    /// The exit code for the signal that came: 128 and its number.
     pub(crate) fn code(&self) -> u8 {
-        if self.0.load(Ordering::Relaxed) == SIGTERM as usize { code::TERMINATED } else { code::INTERRUPTED }
+        u8::try_from(self.0.load(Ordering::Relaxed)).map_or(code::INTERRUPTED, |signal| signal.saturating_add(128))
     }
+}
+
+/// A terminal that closes, unless the process was told not to mind it, as by `nohup`; that can be asked for on Linux only.
+fn hang_up() -> Option<(i32, u8)> {
+    #[cfg(target_os = "linux")]
+    {
+        use signal_hook::consts::SIGHUP;
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
+        (ignored >> (SIGHUP - 1) & 1 == 0).then_some((SIGHUP, code::HUNG_UP))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }

@@ -8,13 +8,13 @@ use anyhow::{Result, anyhow};
 use data::Dataset;
 use serde_json::json;
 use tasks::{Goal, Task};
-use trainer::{Checkpoint, Ended, EpochSummary, Event, Job, Provenance, Report, RunFolder};
+use trainer::{Checkpoint, Ended, EpochSummary, Event, Job, Provenance, Report, RunFolder, Settings};
 
 use super::bar::Bar;
 use super::failure::{Failure, code};
 use super::options::{Choice, Options};
 use super::signals::Signals;
-use super::{Format, Output, Train, report, settle, stream};
+use super::{Format, Output, Train, report, settings, settle, stream};
 
 /// The recipe of the first run, whose file states what it reached.
 const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
@@ -45,8 +45,9 @@ pub(crate) fn run(arguments: Train) -> Result<u8> {
     let run = RunFolder::create(&runs, &name(&options))?;
     RunFolder::write(&run.args(), args.as_bytes())?;
     made_from.write(&run)?;
-    data::split::write_csv(&run.split(), &sitting.dataset)?;
-    sitting.train(&run, None)
+    sitting.write_split(&run)?;
+    let settings = settings::of(&options, &run, &sitting.device.name)?;
+    sitting.train(&run, settings, None)
 }
 
 /// The run's folder name: as given, else by data and model.
@@ -101,23 +102,28 @@ impl Sitting {
     }
 
     /// What the run is made from; `args` is its `args.toml`.
-    fn made_from(&self, args: &str) -> Result<Provenance> {
+    pub(crate) fn made_from(&self, args: &str) -> Result<Provenance> {
         let device = [self.device.name.as_str(), self.device.hardware.as_str()];
         Ok(Provenance::of(args, self.config.seed, device, &self.dataset)?)
     }
 
+    /// Records which sample went where.
+    pub(crate) fn write_split(&self, run: &RunFolder) -> Result<()> {
+        Ok(data::split::write_csv(&run.split(), &self.dataset)?)
+    }
+
     /// Trains, and reports.
-    pub(crate) fn train(mut self, run: &RunFolder, resume: Option<Checkpoint>) -> Result<u8> {
+    pub(crate) fn train(mut self, run: &RunFolder, settings: Settings, resume: Option<Checkpoint>) -> Result<u8> {
         let signals = Signals::listen()?;
         let mut bar = self.bar.take();
-        let job = self.job(run, resume);
+        let job = self.job(run, settings, resume);
         let outcome = trainer::train(job, &|| signals.stop(), &mut |event| bar.draw(&event));
         bar.finish();
         let report = outcome?;
         if report.ended == Ended::Interrupted {
             stream::tell(format_args!(
                 "interrupted in epoch {}; go on with: {}",
-                report.epochs + 1,
+                (report.epochs + 1).min(self.config.epochs),
                 report::trainer_command(&format!("resume {}", report::quoted(run.path())))
             ));
             return Ok(signals.code());
@@ -137,7 +143,7 @@ impl Sitting {
         }
     }
 
-    fn job<'a>(&'a self, run: &'a RunFolder, resume: Option<Checkpoint>) -> Job<'a> {
+    fn job<'a>(&'a self, run: &'a RunFolder, settings: Settings, resume: Option<Checkpoint>) -> Job<'a> {
         Job {
             config: &self.config,
             dataset: self.dataset.clone(),
@@ -146,6 +152,7 @@ impl Sitting {
             run,
             resume,
             provenance: self.provenance(),
+            settings,
         }
     }
 
@@ -158,7 +165,7 @@ impl Sitting {
         let signals = Signals::listen()?;
         let enough = Cell::new(false);
         let mut bar = self.bar.take();
-        let job = self.job(run, None);
+        let job = self.job(run, Settings::new(), None);
         let mut on_event = |event| {
             if let Event::Epoch(summary) = &event {
                 enough.set(enough.get() || !go_on(summary));
@@ -176,6 +183,7 @@ impl Sitting {
         let mut options = self.options.clone();
         (options.data, options.runs, options.name, options.device, options.workers) = (None, None, None, None, None);
         (options.test, options.split) = (None, None);
+        (options.checkpoint_minutes, options.checkpoint_steps) = (None, None);
         json!({
             "striate": env!("CARGO_PKG_VERSION"),
             "options": options,
@@ -192,6 +200,7 @@ impl Sitting {
             "best_epoch": report.best_epoch,
             "monitor": self.task.monitor().0,
             "seconds": report.seconds,
+            "changes": report.changes,
             "chosen_on": report.val.as_ref().map(|metrics| metrics.report()),
             "test": report.test.as_ref().map(|metrics| metrics.report()),
         })

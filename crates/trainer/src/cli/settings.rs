@@ -1,0 +1,32 @@
+//! What decides the weights of a run, by name: kept in every checkpoint, and compared when a run goes on. What may differ, and what a
+//! difference means, is `resume`'s.
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use trainer::{RunFolder, Settings};
+
+use super::options::Options;
+
+/// Options that change no weight: where things lie, how many threads make batches, when the state is saved. Data is known by its
+/// content, not by its path.
+const FREE: [&str; 8] = ["data", "test", "split", "runs", "name", "workers", "checkpoint_minutes", "checkpoint_steps"];
+
+/// The settings of `run`, whose `split.csv` is written, on `device`.
+pub(crate) fn of(options: &Options, run: &RunFolder, device: &str) -> Result<Settings> {
+    let table = toml::Table::try_from(options)?;
+    let decisive = table.iter().filter(|(name, _)| !FREE.contains(&name.as_str()));
+    let mut settings: Settings = decisive.map(|(name, value)| (name.clone(), value.to_string())).collect();
+    settings.insert("device".to_owned(), device.to_owned());
+    let split = std::fs::read(run.split()).with_context(|| format!("cannot read `{}`", run.split().display()))?;
+    let hash: String = Sha256::digest(&split).iter().map(|byte| format!("{byte:02x}")).collect();
+    settings.insert("split.csv".to_owned(), format!("sha256 {hash}"));
+    Ok(settings)
+}
+
+/// The names under which two settings differ, each with both values.
+pub(crate) fn differences(was: &Settings, now: &Settings) -> Vec<(String, String, String)> {
+    let value = |settings: &Settings, name: &str| settings.get(name).cloned().unwrap_or_else(|| "not set".to_owned());
+    let names: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    let both = names.into_iter().map(|name| (name.clone(), value(was, name), value(now, name)));
+    both.filter(|(_, was, now)| was != now).collect()
+}

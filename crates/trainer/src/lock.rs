@@ -1,0 +1,163 @@
+//! One trainer for each run folder. The operating system's lock on the file `lock` decides, since it ends with its process whatever ends
+//! that; what stands in the file says who holds it, and is all there is to go by on a file system without locks.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// A run folder that is held; dropping it lets go.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+    /// What the user should know about how it was got.
+    note: Option<String>,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Owner {
+    pid: u32,
+    host: String,
+    /// When the process began, in ticks since the machine did: another process of the same number began at another time.
+    started: Option<u64>,
+}
+
+impl Lock {
+    /// Takes the run in `folder`.
+    ///
+    /// # Errors
+    /// If another process holds it, or the system refuses.
+    pub(crate) fn take(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("lock");
+        let refuse = Error::io("lock", &path);
+        let mut file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
+            Ok(file) => file,
+            Err(error) => return Err(refuse(error)),
+        };
+        let mut text = String::new();
+        let locked = file.try_lock();
+        // Where the lock also keeps others from reading, nobody can be named.
+        let _ = file.read_to_string(&mut text);
+        let before: Option<Owner> = serde_json::from_str(&text).ok();
+        let note = match locked {
+            Ok(()) => before.map(|owner| owner.gone()),
+            Err(TryLockError::WouldBlock) => return Err(held(folder, before.as_ref())),
+            Err(TryLockError::Error(_)) if before.as_ref().is_some_and(Owner::is_alive) => {
+                return Err(held(folder, before.as_ref()));
+            }
+            Err(TryLockError::Error(error)) => {
+                let what = format!(
+                    "this file system has no locks ({error}): see to it that no other trainer works on the run"
+                );
+                Some(before.map_or(what.clone(), |owner| format!("{what}; {}", owner.gone())))
+            }
+        };
+        let mut lock = Self { file, note };
+        lock.write(&Owner::this()).map_err(Error::io("lock", &path))?;
+        Ok(lock)
+    }
+
+    /// What the user should know: that an owner before ended without letting go, or that there are no locks.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    fn write(&mut self, owner: &Owner) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(serde_json::to_string(owner)?.as_bytes())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The file stays: were it removed, two that have opened it could each hold one of two files of that name.
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}
+
+impl Owner {
+    fn this() -> Self {
+        let pid = std::process::id();
+        Self { pid, host: host(), started: started(pid) }
+    }
+
+    /// Whether it is known to be running on this machine.
+    fn is_alive(&self) -> bool {
+        self.host == host() && self.started.is_some() && started(self.pid) == self.started
+    }
+
+    fn gone(&self) -> String {
+        let Self { pid, host, .. } = self;
+        if *host == self::host() {
+            format!("the trainer that held the run (process {pid}) ended without letting go; its lock is taken over")
+        } else {
+            format!(
+                "a trainer on another machine (process {pid} on `{host}`) held the run; its lock is taken over: if it still runs, stop it"
+            )
+        }
+    }
+}
+
+fn held(folder: &Path, owner: Option<&Owner>) -> Error {
+    let who = owner.map_or("another process".to_owned(), |owner| format!("process {} on `{}`", owner.pid, owner.host));
+    Error::checkpoint(folder, format!("{who} is at work on this run; wait until it ends, or stop it"))
+}
+
+fn host() -> String {
+    let linux = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let named = || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    linux.or_else(named).map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+/// When a process began, as Linux tells it; `None` where there is none of that number, or nothing to ask.
+fn started(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything; the 20th field behind it is the 22nd of all.
+    text.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_owner_is_refused_and_told_of_the_first() {
+        let scratch = tempfile::tempdir().unwrap();
+        let first = Lock::take(scratch.path()).unwrap();
+        let error = Lock::take(scratch.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 4);
+        assert!(error.to_string().contains(&format!("process {} on `{}`", std::process::id(), host())), "{error}");
+        drop(first);
+        assert_eq!(Lock::take(scratch.path()).unwrap().note(), None, "it was let go");
+    }
+
+    #[test]
+    fn the_lock_of_a_process_that_is_gone_is_taken_over_and_told_of() {
+        let scratch = tempfile::tempdir().unwrap();
+        let leave = |owner: &Owner| {
+            fs::write(scratch.path().join("lock"), serde_json::to_string(owner).unwrap()).unwrap();
+            Lock::take(scratch.path()).unwrap().note().unwrap().to_owned()
+        };
+        let dead = Owner { started: Some(1), ..Owner::this() };
+        assert!(leave(&dead).contains("ended without letting go"));
+        let elsewhere = Owner { host: "elsewhere".into(), ..Owner::this() };
+        assert!(leave(&elsewhere).contains("on `elsewhere`"));
+        fs::write(scratch.path().join("lock"), "torn {").unwrap();
+        assert_eq!(Lock::take(scratch.path()).unwrap().note(), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_of_the_same_number_that_began_later_is_another() {
+        let this = Owner::this();
+        assert!(this.is_alive());
+        assert!(!Owner { started: this.started.map(|ticks| ticks + 1), ..this.clone() }.is_alive());
+        assert!(!Owner { host: "elsewhere".into(), ..this }.is_alive());
+    }
+}

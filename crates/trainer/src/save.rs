@@ -1,0 +1,157 @@
+//! One save, from the first byte to the last, and the thread that does it. The order is what makes it safe to be killed anywhere: model
+//! files and `results.csv` first, the checkpoint last, so that whatever a checkpoint speaks of is there, and whatever came after it is
+//! made again by resuming. When to save, and what to do about a failure, is the keeper's.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Builder, JoinHandle};
+
+use data::failpoint::failpoint;
+use models::PackedFile;
+
+use crate::{Checkpoint, Error, RunFolder};
+
+/// Files that wait to be written. What a failed save leaves is written by the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// The model of the last epoch.
+    pub(crate) last: Option<Arc<PackedFile>>,
+    /// The model of the best epoch.
+    pub(crate) best: Option<Arc<PackedFile>>,
+    /// Whether `results.csv` has new rows.
+    pub(crate) results: bool,
+}
+
+/// All that one save writes.
+#[derive(Debug)]
+pub(crate) struct Save {
+    pub(crate) run: RunFolder,
+    pub(crate) files: Files,
+    pub(crate) checkpoint: Checkpoint,
+    /// The checkpoint that stays beside the new one.
+    pub(crate) before: Option<PathBuf>,
+}
+
+/// What came of a save.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The checkpoint that was written, or why none was.
+    pub(crate) saved: Result<PathBuf, Error>,
+    /// Older checkpoints that could not be removed.
+    pub(crate) left_over: Option<Error>,
+    /// What was to be saved; its files are those that were not written.
+    pub(crate) save: Save,
+}
+
+impl Save {
+    /// Writes everything; files that are written are taken out.
+    pub(crate) fn write(mut self) -> Outcome {
+        let saved = self.files().and_then(|()| self.checkpoint.save(&self.run.checkpoints()));
+        let mut left_over = None;
+        if let Ok(new) = &saved {
+            let kept: Vec<&Path> =
+                [Some(new), self.before.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+            left_over = Checkpoint::prune(&self.run.checkpoints(), &kept).err();
+            // A point like the others, for tests that end the process there; the save is done.
+            let _ = failpoint("save::done");
+        }
+        Outcome { saved, left_over, save: self }
+    }
+
+    fn files(&mut self) -> Result<(), Error> {
+        let (run, files) = (&self.run, &mut self.files);
+        let reach = |point, path: &Path| failpoint(point).map_err(Error::io("write", path));
+        reach("save::begin", run.path())?;
+        if files.last.is_some() || files.best.is_some() {
+            make_again(&run.weights())?;
+        }
+        if let Some(model) = &files.last {
+            model.write(&run.last())?;
+            reach("save::last", &run.last())?;
+            files.last = None;
+        }
+        if let Some(model) = &files.best {
+            model.write(&run.best())?;
+            reach("save::best", &run.best())?;
+            files.best = None;
+        }
+        if files.results {
+            RunFolder::write(&run.results(), self.checkpoint.results.as_bytes())?;
+            reach("save::results", &run.results())?;
+            files.results = false;
+        }
+        Ok(())
+    }
+}
+
+/// A folder that somebody deleted; but not the run's own.
+fn make_again(folder: &Path) -> Result<(), Error> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A thread that writes saves, one after the other. Dropping it waits for the one at hand.
+pub(crate) struct Writer {
+    saves: Option<Sender<Save>>,
+    outcomes: Receiver<Outcome>,
+    thread: Option<JoinHandle<()>>,
+    busy: bool,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system has none left.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (saves, to_write) = channel::<Save>();
+        let (written, outcomes) = channel();
+        let work = move || {
+            for save in to_write {
+                // Nobody waits any more where the run ended by an error.
+                let _ = written.send(save.write());
+            }
+        };
+        let thread = Builder::new().name("saves".into()).spawn(work)?;
+        Ok(Self { saves: Some(saves), outcomes, thread: Some(thread), busy: false })
+    }
+
+    /// Begins a save; the one before must have been waited for.
+    pub(crate) fn begin(&mut self, save: Save) {
+        // A thread that has panicked takes nothing; waiting for it says so.
+        let _ = self.saves.as_ref().map(|saves| saves.send(save));
+        self.busy = true;
+    }
+
+    /// What came of the save at hand, if it is done.
+    pub(crate) fn poll(&mut self) -> Option<Outcome> {
+        let outcome = self.outcomes.try_recv().ok();
+        self.busy &= outcome.is_none();
+        outcome
+    }
+
+    /// Waits for the save at hand, if there is one.
+    ///
+    /// # Errors
+    /// If the thread has panicked.
+    pub(crate) fn wait(&mut self) -> Result<Option<Outcome>, Error> {
+        if !std::mem::take(&mut self.busy) {
+            return Ok(None);
+        }
+        self.outcomes.recv().map(Some).map_err(|_| Error::Unsaved("the thread that saves has panicked".into()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.saves = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
