@@ -120,7 +120,8 @@ mod tests {
         assert!(checks.len() >= 5);
         for check in checks {
             assert!(check.passed(), "{check:?}");
-            assert!(check.output > 0.0, "{}: single precision is not double precision", check.operation);
+            let moves = check.operation.starts_with("maximum") || check.operation.starts_with("bridge");
+            assert!(moves || check.output > 0.0, "{}: single precision is not double precision", check.operation);
         }
     }
 

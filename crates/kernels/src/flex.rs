@@ -3,6 +3,7 @@
 //! maps channels-last; Burn's own operations follow strides anyway.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
@@ -78,6 +79,24 @@ pub(crate) fn channels_last(tensor: &FloatTensor<Flex>) -> Cow<'_, [f32]> {
         }
     });
     Cow::Owned(to)
+}
+
+/// As [`channels_last`]; without a copy where nobody else holds a tensor that lies so from its first value to its last.
+pub(crate) fn into_channels_last(tensor: FloatTensor<Flex>) -> Vec<f32> {
+    let whole = match channels_last(&tensor) {
+        Cow::Borrowed(values) => values.len() == tensor.storage::<f32>().len() && tensor.is_unique(),
+        Cow::Owned(copy) => return copy,
+    };
+    if !whole {
+        return channels_last(&tensor).into_owned();
+    }
+    let bytes = tensor.data_arc();
+    drop(tensor);
+    match Arc::try_unwrap(bytes).map(Bytes::try_into_vec::<f32>) {
+        Ok(Ok(values)) => values,
+        Ok(Err(bytes)) => bytemuck::cast_slice(&bytes).to_vec(),
+        Err(shared) => bytemuck::cast_slice(&shared).to_vec(),
+    }
 }
 
 /// From `rows` rows to as many columns, in blocks that stay in the cache; whole blocks through an array, without checks of places.

@@ -35,13 +35,15 @@ mod rows;
 mod scratch;
 mod step;
 #[cfg(feature = "flex")]
+mod team;
+#[cfg(feature = "flex")]
 mod tile;
 
 #[cfg(not(feature = "flex"))]
 mod unplanned;
 
 pub use check::{Check, check};
-pub use conv::{After, MaxPool, conv2d, conv2d_composed};
+pub use conv::{After, MaxPool, conv2d, conv2d_bridged, conv2d_composed};
 #[cfg(feature = "flex")]
 pub use flex::is_flex;
 pub use host::{share_between, threads, vectors};

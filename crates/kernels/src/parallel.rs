@@ -2,6 +2,9 @@
 //! first part itself, so that nothing waits for a sleeping worker in order to begin.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use crate::team;
 
 /// About how much work, in multiply-adds or bytes touched, pays for waking a second thread.
 const WORTH: usize = 1 << 17;
@@ -10,24 +13,20 @@ const WORTH: usize = 1 << 17;
 /// one item takes, in multiply-adds or bytes touched. No part is empty, unless there are no items.
 pub(crate) fn parts(items: usize, work: usize) -> Vec<Range<usize>> {
     let most = items.saturating_mul(work) / WORTH;
-    let count = rayon::current_num_threads().min(items).min(most).max(1);
+    let count = team::members().min(items).min(most).max(1);
     (0..count).map(|part| part * items / count..(part + 1) * items / count).collect()
 }
 
 /// Runs `body(part, state)` for each part on its own thread, with the state of that part: its slice of the output, its sums.
 pub(crate) fn each<S: Send>(parts: &[Range<usize>], states: Vec<S>, body: impl Fn(Range<usize>, S) + Sync) {
     assert_eq!(parts.len(), states.len(), "a state for each part");
-    let mut work = parts.iter().cloned().zip(states);
-    let Some((first, state)) = work.next() else { return };
-    if parts.len() == 1 {
-        return body(first, state);
+    if let [part] = parts {
+        return states.into_iter().for_each(|state| body(part.clone(), state));
     }
-    rayon::in_place_scope(|scope| {
-        let body = &body;
-        for (part, state) in work {
-            scope.spawn(move |_| body(part, state));
-        }
-        body(first, state);
+    let states: Vec<Mutex<Option<S>>> = states.into_iter().map(|state| Mutex::new(Some(state))).collect();
+    team::share(parts.len(), &|part| {
+        let state = states[part].lock().unwrap_or_else(PoisonError::into_inner).take();
+        state.into_iter().for_each(|state| body(parts[part].clone(), state));
     });
 }
 

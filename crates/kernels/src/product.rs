@@ -1,6 +1,7 @@
 //! The micro-kernel under convolutions and linear layers: sums of products over values at arbitrary places, so that a convolution needs
 //! no copy of its patches and a gradient no transposed copy of anything. It knows no tensors and no threads.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -115,18 +116,48 @@ impl Product {
 
     /// Computes `rows` of C; `relu` cuts what is below zero.
     pub(crate) fn run(&self, rows: Range<usize>, a: &[f32], b: &[f32], c: &mut [f32], start: Start<'_>, relu: bool) {
-        let rows = &self.rows[rows];
-        let Some(last) = rows.last().filter(|_| self.columns > 0) else { return };
+        self.check(rows.clone(), a, b, c.len(), start);
+        // SAFETY: just checked; C holds values, so it can be added to.
+        unsafe { self.compute(rows, a, b, c.as_mut_ptr(), start, relu) }
+    }
+
+    /// Computes `rows` of a C that holds nothing yet. The sums begin with `bias` or with zero.
+    pub(crate) fn fill(
+        &self,
+        rows: Range<usize>,
+        a: &[f32],
+        b: &[f32],
+        c: &mut [MaybeUninit<f32>],
+        bias: Option<&[f32]>,
+        relu: bool,
+    ) {
+        let start = bias.map_or(Start::Zero, Start::Bias);
+        self.check(rows.clone(), a, b, c.len(), start);
+        // SAFETY: just checked; nothing is read from C.
+        unsafe { self.compute(rows, a, b, c.as_mut_ptr().cast(), start, relu) }
+    }
+
+    /// Whether the slices hold all that will be read and written.
+    fn check(&self, rows: Range<usize>, a: &[f32], b: &[f32], c: usize, start: Start<'_>) {
+        let Some(last) = self.rows[rows].last().filter(|_| self.columns > 0) else { return };
         if !self.stretches.is_empty() {
             let reach = last.a + self.reach[0] + if self.lanes { self.columns - 1 } else { 0 };
             assert!(a.len() >= reach, "A holds {} values of {reach}", a.len());
             assert!(b.len() >= self.reach[1], "B holds {} values of {}", b.len(), self.reach[1]);
         }
-        assert!(c.len() >= last.c + self.columns, "C holds {} values of {}", c.len(), last.c + self.columns);
+        assert!(c >= last.c + self.columns, "C holds {c} values of {}", last.c + self.columns);
         if let Start::Bias(bias) = start {
             assert_eq!(bias.len(), self.columns, "a bias for each column");
         }
-        arch().dispatch(Run { product: self, rows, columns: self.columns, a, b, c: c.as_mut_ptr(), start, relu });
+    }
+
+    /// # Safety
+    /// [`Product::check`] has passed; where `start` adds to it, C holds values.
+    unsafe fn compute(&self, rows: Range<usize>, a: &[f32], b: &[f32], c: *mut f32, start: Start<'_>, relu: bool) {
+        let rows = &self.rows[rows];
+        if self.columns > 0 && !rows.is_empty() {
+            arch().dispatch(Run { product: self, rows, columns: self.columns, a, b, c, start, relu });
+        }
     }
 
     /// Computes `rows` of the first `columns` of C from a single panel, so that threads can share the columns of a C between them.

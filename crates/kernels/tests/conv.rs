@@ -23,11 +23,14 @@ struct Case {
     biased: bool,
     /// Whether the input and the incoming gradient lie channels-last.
     turned: bool,
+    /// Whether a bridge leads over it.
+    bridged: bool,
 }
 
-type Convolve = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>, After) -> Tensor<4>;
+/// The output, and the input for a bridge.
+type Convolve = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>, After) -> (Tensor<4>, Tensor<4>);
 
-/// The output, and the gradients of input, weights and bias for a loss that weighs every output differently.
+/// The output, and the gradients of input, weights and bias for a loss that weighs every output differently, and what comes over the bridge.
 fn run(case: &Case, convolve: Convolve, dtype: DType) -> [Vec<f64>; 4] {
     let device = Device::flex().autodiff();
     let x = random(case.x, 1, dtype, &device).require_grad();
@@ -35,20 +38,38 @@ fn run(case: &Case, convolve: Convolve, dtype: DType) -> [Vec<f64>; 4] {
     let bias = case.biased.then(|| random([case.weight[0]], 3, dtype, &device).require_grad());
     let seen =
         if case.turned { x.clone().permute([0, 2, 3, 1]).mul_scalar(1.0).permute([0, 3, 1, 2]) } else { x.clone() };
-    let out = convolve(seen, weight.clone(), bias.clone(), case.options.clone(), case.after);
+    let (out, bridge) = convolve(seen, weight.clone(), bias.clone(), case.options.clone(), case.after);
     let weights = random(out.dims(), 4, dtype, &device);
     let loss = match case.turned {
         true => (out.clone().permute([0, 2, 3, 1]) * weights.permute([0, 2, 3, 1])).sum(),
         false => (out.clone() * weights).sum(),
+    };
+    let loss = match case.bridged {
+        true => loss + (bridge * random(case.x, 5, dtype, &device)).sum(),
+        false => loss,
     };
     let grads = loss.backward();
     let bias = bias.and_then(|bias| bias.grad(&grads)).map(values).unwrap_or_default();
     [values(out), values(x.grad(&grads).unwrap()), values(weight.grad(&grads).unwrap()), bias]
 }
 
+fn definition(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    after: After,
+) -> (Tensor<4>, Tensor<4>) {
+    (kernels::conv2d_composed(x.clone(), weight, bias, options, after), x)
+}
+
 fn agree(case: &Case) -> Result<(), TestCaseError> {
-    let found = run(case, kernels::conv2d, DType::F32);
-    let expected = run(case, kernels::conv2d_composed, DType::F64);
+    let ours: Convolve = match case.bridged {
+        true => kernels::conv2d_bridged,
+        false => |x, weight, bias, options, after| (kernels::conv2d(x.clone(), weight, bias, options, after), x),
+    };
+    let found = run(case, ours, DType::F32);
+    let expected = run(case, definition, DType::F64);
     let names = ["output", "gradient of the input", "gradient of the weights", "gradient of the bias"];
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
         let apart = difference(found, expected);
@@ -67,7 +88,7 @@ fn cases() -> impl Strategy<Value = Case> {
     ];
     let pool =
         prop_oneof![Just(None), (1usize..4, 1usize..4).prop_map(|(size, stride)| Some(MaxPool { size, stride }))];
-    (1usize..6, [side(), side()], groups, pool, any::<[bool; 3]>()).prop_filter_map(
+    (1usize..6, [side(), side()], groups, pool, any::<[bool; 4]>()).prop_filter_map(
         "a window fits",
         |(batch, sides, groups, pool, flags)| {
             let (inputs, outputs, groups) = groups;
@@ -94,6 +115,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 after: After { relu: flags[0], pool },
                 biased: flags[1],
                 turned: flags[2],
+                bridged: flags[3],
             })
         },
     )
@@ -110,7 +132,7 @@ proptest! {
 
 fn plain(x: [usize; 4], weight: [usize; 4]) -> Case {
     let options = ConvOptions::new([1, 1], [1, 1], [1, 1], x[1] / weight[1]);
-    Case { x, weight, options, after: After::default(), biased: true, turned: false }
+    Case { x, weight, options, after: After::default(), biased: true, turned: false, bridged: false }
 }
 
 #[test]
@@ -122,6 +144,7 @@ fn networks_of_the_bench_agree() {
         plain([3, 64, 9, 9], [64, 1, 3, 3]),
         Case { options: ConvOptions::new([2, 2], [1, 1], [1, 1], 1), ..plain([3, 16, 32, 32], [32, 16, 3, 3]) },
         plain([2, 3, 70, 70], [40, 3, 3, 3]),
+        Case { turned: true, bridged: true, ..plain([5, 16, 32, 32], [16, 16, 3, 3]) },
     ] {
         agree(&case).unwrap();
     }
@@ -181,7 +204,7 @@ fn the_definition_has_the_gradients_of_finite_differences() {
         Case { after: After { relu: true, pool }, ..plain([2, 2, 5, 5], [3, 2, 3, 3]) },
         Case { options: strided, ..plain([2, 4, 6, 7], [4, 2, 3, 3]) },
     ] {
-        let [_, of_x, of_weight, of_bias] = run(&case, kernels::conv2d_composed, DType::F64);
+        let [_, of_x, of_weight, of_bias] = run(&case, definition, DType::F64);
         let device = Device::flex();
         let tensor = |numbers: &[f64], shape: [usize; 4]| {
             Tensor::<4>::from_data(TensorData::new(numbers.to_vec(), shape), (&device, DType::F64))

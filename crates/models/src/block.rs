@@ -68,7 +68,7 @@ impl Block {
         let Some(conv2) = &self.conv2 else {
             return finish(self.conv1.forward(x, self.after), &self.norm1, None, self.activation, pass);
         };
-        let y = self.conv1.forward(x.clone(), After::default());
+        let (y, x) = self.conv1.forward_bridged(x, After::default());
         let y = conv2.forward(finish(y, &self.norm1, None, self.activation, pass), After::default());
         let bridge = match (&self.shortcut, &self.subsample) {
             (Some(Project { conv, norm }), _) => {

@@ -5,7 +5,8 @@ use burn::tensor::{Int, Tensor, TensorData, ops::ConvOptions};
 
 use super::{Lab, Outcome, gradient, values};
 use crate::{
-    Adam, After, Join, MaxPool, Sgd, Step, adam, batch_norm, batch_norm_train, conv2d, cross_entropy, linear, sgd,
+    Adam, After, Join, MaxPool, Sgd, Step, adam, avg_pool2d, batch_norm, batch_norm_train, conv2d, conv2d_bridged,
+    cross_entropy, flatten, global_average, linear, max_pool2d, sgd, subsample,
 };
 
 /// Computes one operation on the device and by its definition.
@@ -18,8 +19,14 @@ pub(super) const CASES: &[(&str, Case)] = &[
     ("convolution in groups", grouped),
     ("convolution of each channel", depthwise),
     ("linear layer, ReLU", dense),
+    ("convolution with a bridge over it", bridged_convolution),
     ("batch normalisation in training", normalised),
     ("batch normalisation, bridge, ReLU", bridged),
+    ("maximum pooling, ReLU", greatest),
+    ("average pooling", mean),
+    ("mean of each channel", global),
+    ("bridge with stride and more channels", subsampled),
+    ("maps as rows", flat),
     ("cross-entropy, weighted, smoothed", weighed),
     ("updates by Adam", adam_steps),
     ("updates by SGD", sgd_steps),
@@ -40,6 +47,13 @@ fn pooled(lab: &Lab) -> Outcome {
 
 fn strided(lab: &Lab) -> Outcome {
     convolution(lab, [3, 17, 15, 16], [33, 17, 5, 5], ConvOptions::new([2, 2], [2, 2], [1, 1], 1), After::default())
+}
+
+fn bridged_convolution(lab: &Lab) -> Outcome {
+    let (x, weight) = (lab.leaf([5, 16, 9, 11], 1), lab.leaf([16, 16, 3, 3], 2));
+    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+    let (out, bridge) = conv2d_bridged(x.clone(), weight.clone(), None, options, After::default());
+    lab.outcome(out + bridge.mul_scalar(3.0), |of| vec![gradient(&x, of), gradient(&weight, of)])
 }
 
 fn grouped(lab: &Lab) -> Outcome {
@@ -71,6 +85,34 @@ fn bridged(lab: &Lab) -> Outcome {
     let after = Join { bridge: Some(bridge.clone()), relu: true };
     let out = batch_norm(x.clone(), [weight.clone(), bias.clone()], statistics, 1e-5, after);
     lab.outcome(out, |of| vec![gradient(&x, of), gradient(&bridge, of), gradient(&weight, of), gradient(&bias, of)])
+}
+
+/// What `pool` makes of a map.
+fn pooled_map<const D: usize>(lab: &Lab, pool: impl FnOnce(Tensor<4>) -> Tensor<D>) -> Outcome {
+    let x = lab.leaf([5, 19, 9, 8], 1);
+    let out = pool(x.clone());
+    lab.outcome(out, |of| vec![gradient(&x, of)])
+}
+
+fn greatest(lab: &Lab) -> Outcome {
+    pooled_map(lab, |x| max_pool2d(x, 3, 2, true))
+}
+
+fn mean(lab: &Lab) -> Outcome {
+    pooled_map(lab, |x| avg_pool2d(x, 2, 2))
+}
+
+fn global(lab: &Lab) -> Outcome {
+    pooled_map(lab, global_average)
+}
+
+fn subsampled(lab: &Lab) -> Outcome {
+    pooled_map(lab, |x| subsample(x, 2, 3, 4))
+}
+
+fn flat(lab: &Lab) -> Outcome {
+    // Something that computes, so that the precisions differ.
+    pooled_map(lab, |x| flatten(x).mul_scalar(0.1))
 }
 
 fn weighed(lab: &Lab) -> Outcome {

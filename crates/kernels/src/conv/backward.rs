@@ -1,11 +1,13 @@
 //! The gradients of a convolution with what is fused behind it. Plain slices in channels-last order; no tensors.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::geometry::{Geometry, Margins};
 use super::pool::MaxPool;
 use super::window::UnpoolRow;
 use super::{pad, weights};
+use crate::fresh::fresh;
 use crate::product::{Product, Start};
 use crate::relu::behind;
 use crate::{parallel, scratch};
@@ -38,12 +40,14 @@ pub(crate) struct Gradients {
 /// Products of the weights' gradient that are summed in one go: their factors stay in the cache.
 const BAND: usize = 512;
 
-/// From the gradient of the result, channels-last, to those of what went in.
+/// From the gradient of the result, channels-last, to those of what went in. `met` is a gradient of the input that comes another way:
+/// what is found here is added to it.
 pub(crate) fn gradients(
     geometry: &Geometry,
     (x, weight): (&[f32], &[f32]),
     behind: &Behind<'_>,
     gradient: &[f32],
+    met: Option<Vec<f32>>,
     wanted: Wanted,
 ) -> Gradients {
     let size = geometry.input[0] * geometry.input[1] * geometry.inputs;
@@ -56,16 +60,26 @@ pub(crate) fn gradients(
     let band = (BAND / geometry.output[1].max(1)).clamp(1, geometry.output[0]);
     let plan = Plan { geometry, behind, wanted, phases, weights: geometry.weight_gradient(band), band };
 
-    let mut dx = vec![0.0; if wanted.x { x.len() } else { 0 }];
     let parts = parallel::parts(images, 2 * geometry.work());
     let sums = if wanted.weight { weight.len() } else { 0 };
     let biases = if wanted.bias { geometry.outputs } else { 0 };
     let mut totals: Vec<Vec<f32>> = vec![vec![0.0; sums + biases]; parts.len()];
-    let states = parallel::cut(&parts, &mut dx, if wanted.x { size } else { 0 }).into_iter().zip(&mut totals);
-    parallel::each(&parts, states.collect(), |part, (dx, totals)| {
-        let (weight, bias) = totals.split_at_mut(sums);
-        plan.part(part, size, x, gradient, dx, weight, bias);
-    });
+    let (all, size) = if wanted.x { (x.len(), size) } else { (0, 0) };
+    let mut run = |cuts: Vec<Dx<'_>>| {
+        parallel::each(&parts, cuts.into_iter().zip(&mut totals).collect(), |part, (dx, totals)| {
+            let (weight, bias) = totals.split_at_mut(sums);
+            plan.part(part, x, gradient, dx, weight, bias);
+        });
+    };
+    let dx = match met {
+        Some(mut met) => {
+            assert_eq!(met.len(), all, "a gradient that comes another way is one of the input");
+            run(parallel::cut(&parts, &mut met, size).into_iter().map(Dx::Met).collect());
+            met
+        }
+        // SAFETY: every pixel is in one phase of the stride, and each pass writes its channels of it.
+        None => unsafe { fresh(all, |to| run(parallel::cut(&parts, to, size).into_iter().map(Dx::Fresh).collect())) },
+    };
     // In the order of the parts: the same sums whenever there are as many threads.
     let mut totals = totals.into_iter();
     let mut total = totals.next().unwrap_or_default();
@@ -75,6 +89,14 @@ pub(crate) fn gradients(
     let bias = total.split_off(sums);
     let weight = if wanted.weight { weights::unpack(&total, geometry) } else { total };
     Gradients { x: dx, weight, bias }
+}
+
+/// The input's gradient, or a part of it.
+enum Dx<'a> {
+    /// Nothing yet.
+    Fresh(&'a mut [MaybeUninit<f32>]),
+    /// What came another way.
+    Met(&'a mut [f32]),
 }
 
 struct Phase {
@@ -97,15 +119,15 @@ impl Plan<'_> {
     fn part(
         &self,
         part: Range<usize>,
-        size: usize,
         x: &[f32],
         gradient: &[f32],
-        dx: &mut [f32],
+        mut dx: Dx<'_>,
         weight: &mut [f32],
         bias: &mut [f32],
     ) {
         let geometry = self.geometry;
         let margins = geometry.margins();
+        let size = geometry.input[0] * geometry.input[1] * geometry.inputs;
         let after = match self.behind {
             Behind::Pool(_, _, [height, width]) => height * width * geometry.outputs,
             _ => geometry.output[0] * geometry.output[1] * geometry.outputs,
@@ -122,7 +144,7 @@ impl Plan<'_> {
                 }
                 if self.wanted.x {
                     let at = (image - part.start) * size;
-                    self.input(dy, &mut dx[at..at + size]);
+                    self.input(dy, at, &mut dx);
                 }
             }
         });
@@ -191,12 +213,17 @@ impl Plan<'_> {
         }
     }
 
-    fn input(&self, dy: &[f32], dx: &mut [f32]) {
+    /// The gradient of the image that begins `at` there.
+    fn input(&self, dy: &[f32], at: usize, dx: &mut Dx<'_>) {
         let (passes, columns) = (self.geometry.passes(), self.geometry.columns());
         for phase in &self.phases {
             for (pass, weights) in phase.weights.iter().enumerate() {
-                let dx = &mut dx[pass * self.geometry.inputs / passes..];
-                phase.product.run(0..phase.product.len(), &dy[pass * columns..], weights, dx, Start::Zero, false);
+                let (all, at) = (0..phase.product.len(), at + pass * self.geometry.inputs / passes);
+                let dy = &dy[pass * columns..];
+                match dx {
+                    Dx::Fresh(dx) => phase.product.fill(all, dy, weights, &mut dx[at..], None, false),
+                    Dx::Met(dx) => phase.product.run(all, dy, weights, &mut dx[at..], Start::Add, false),
+                }
             }
         }
     }

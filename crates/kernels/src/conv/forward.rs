@@ -1,9 +1,12 @@
 //! The convolution of a batch, with bias, ReLU and maximum pooling where they follow. Plain slices in channels-last order; no tensors.
 
+use std::mem::MaybeUninit;
+
 use super::geometry::Geometry;
 use super::pool::MaxPool;
 use super::window::PoolRow;
 use super::{pad, weights};
+use crate::fresh::fresh;
 use crate::product::{Product, Start};
 use crate::{parallel, scratch};
 
@@ -57,11 +60,15 @@ impl Forward {
         self.output[0] * self.output[1] * self.geometry.outputs
     }
 
-    /// Convolves a batch. `from` has a byte for each output where the gradient will ask which value won its window, or is empty.
-    pub(crate) fn run(&self, x: &[f32], out: &mut [f32], from: &mut [u8]) {
+    /// Convolves `images` of a batch. `from` has a byte for each output where the gradient will ask which value won its window, or is empty.
+    pub(crate) fn run(&self, images: usize, x: &[f32], from: &mut [u8]) -> Vec<f32> {
+        // SAFETY: every row of every image is written, be it a sum or what won a window of them.
+        unsafe { fresh(images * self.len(), |out| self.batch(images, x, out, from)) }
+    }
+
+    fn batch(&self, images: usize, x: &[f32], out: &mut [MaybeUninit<f32>], from: &mut [u8]) {
         let geometry = &self.geometry;
         let size = geometry.input[0] * geometry.input[1] * geometry.inputs;
-        let images = out.len() / self.len().max(1);
         let parts = parallel::parts(images, geometry.work());
         let marked = if from.is_empty() { 0 } else { self.len() };
         let states = parallel::cut(&parts, out, self.len()).into_iter().zip(parallel::cut(&parts, from, marked));
@@ -75,14 +82,17 @@ impl Forward {
     }
 
     /// One image, padded.
-    fn image(&self, x: &[f32], out: &mut [f32], from: &mut [u8]) {
+    fn image(&self, x: &[f32], out: &mut [MaybeUninit<f32>], from: &mut [u8]) {
         let Self { geometry, band, .. } = self;
         let (width, channels) = (geometry.output[1], geometry.outputs);
         let line = width * channels;
         let Some(pool) = self.pool else {
             for first in (0..geometry.output[0]).step_by(*band) {
                 let rows = (geometry.output[0] - first).min(*band);
-                self.rows(first, rows, x, &mut out[first * line..], self.relu);
+                let out = &mut out[first * line..];
+                for Pass { column, x, weights, bias } in self.passes(first, x) {
+                    self.product.fill(0..rows * width, x, weights, &mut out[column..], bias, self.relu);
+                }
             }
             return;
         };
@@ -90,7 +100,11 @@ impl Forward {
         scratch::with(self.product.len() * channels, |lines| {
             for first in (0..self.output[0]).step_by(*band) {
                 let windows = (self.output[0] - first).min(*band);
-                self.rows(first * pool.stride, (windows - 1) * pool.stride + pool.size, x, lines, false);
+                let rows = (windows - 1) * pool.stride + pool.size;
+                for Pass { column, x, weights, bias } in self.passes(first * pool.stride, x) {
+                    let start = bias.map_or(Start::Zero, Start::Bias);
+                    self.product.run(0..rows * width, x, weights, &mut lines[column..], start, false);
+                }
                 for row in 0..windows {
                     let at = (first + row) * pooled;
                     let from = if from.is_empty() { &mut [][..] } else { &mut from[at..at + pooled] };
@@ -102,18 +116,23 @@ impl Forward {
         });
     }
 
-    /// `rows` rows of the output from `first` on.
-    fn rows(&self, first: usize, rows: usize, x: &[f32], out: &mut [f32], relu: bool) {
+    /// What the sums of each pass begin with and run over, from the row `first` of the output on.
+    fn passes<'a>(&'a self, first: usize, x: &'a [f32]) -> impl Iterator<Item = Pass<'a>> {
         let geometry = &self.geometry;
-        let (pixels, columns) = (rows * geometry.output[1], geometry.columns());
-        let x = &x[first * geometry.row_step()..];
-        for (pass, weights) in self.weights.iter().enumerate() {
-            let start = match &self.bias {
-                Some(bias) => Start::Bias(&bias[pass * columns..][..columns]),
-                None => Start::Zero,
-            };
-            let inner = pass * geometry.inputs / geometry.passes();
-            self.product.run(0..pixels, &x[inner..], weights, &mut out[pass * columns..], start, relu);
-        }
+        let columns = geometry.columns();
+        self.weights.iter().enumerate().map(move |(pass, weights)| {
+            let column = pass * columns;
+            let x = &x[first * geometry.row_step() + pass * geometry.inputs / geometry.passes()..];
+            Pass { column, x, weights, bias: self.bias.as_ref().map(|bias| &bias[column..][..columns]) }
+        })
     }
+}
+
+/// Channels that are summed together: a group, or all of them.
+struct Pass<'a> {
+    /// The first of the output's channels.
+    column: usize,
+    x: &'a [f32],
+    weights: &'a [f32],
+    bias: Option<&'a [f32]>,
 }

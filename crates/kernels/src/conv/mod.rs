@@ -51,6 +51,24 @@ pub fn conv2d(
     conv2d_composed(x, weight, bias, options, after)
 }
 
+/// [`conv2d`], and `x` again for a bridge over it: the gradients that come back both ways are summed where the first one is made.
+///
+/// # Panics
+/// As [`conv2d`]; and on the way back where a loss depends on the bridge and not on the convolution.
+pub fn conv2d_bridged(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    after: After,
+) -> (Tensor<4>, Tensor<4>) {
+    #[cfg(feature = "flex")]
+    if extension::takes(&x, &weight, bias.as_ref(), &options, after) {
+        return extension::run_bridged(x, weight, bias, options, after);
+    }
+    (conv2d_composed(x.clone(), weight, bias, options, after), x)
+}
+
 /// The definition, in Burn's operations.
 pub fn conv2d_composed(
     x: Tensor<4>,

@@ -1,6 +1,8 @@
 //! Maximum pooling right behind a convolution, while its rows are in the cache. Where the greatest value came from is one byte for each
 //! output: its place in the window, or [`CUT`] where ReLU let nothing through.
 
+use std::mem::MaybeUninit;
+
 use pulp::{Simd, WithSimd};
 
 use super::pool::MaxPool;
@@ -16,7 +18,7 @@ pub(crate) struct PoolRow<'a> {
     pub(crate) width: usize,
     pub(crate) channels: usize,
     pub(crate) relu: bool,
-    pub(crate) out: &'a mut [f32],
+    pub(crate) out: &'a mut [MaybeUninit<f32>],
     /// Which value won, or empty where nobody asks.
     pub(crate) from: &'a mut [u8],
 }
@@ -62,7 +64,7 @@ impl WithSimd for PoolRow<'_> {
                     best = simd.select_f32s(cut, zero, best);
                     place = simd.select_u32s(cut, simd.splat_u32s(u32::from(CUT)), place);
                 }
-                store(simd, &mut out[first..first + held], best);
+                write(&mut out[first..first + held], simd, best);
                 if !from.is_empty() {
                     let at = column * channels + first;
                     let places: &[u32] = bytemuck::cast_slice(std::slice::from_ref(&place));
@@ -143,6 +145,17 @@ fn load<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
         bytemuck::pod_read_unaligned(bytemuck::cast_slice(values))
     } else {
         simd.partial_load_f32s(values)
+    }
+}
+
+/// As many values as there is room for.
+#[inline(always)]
+fn write<S: Simd>(to: &mut [MaybeUninit<f32>], _: S, values: S::f32s) {
+    let values: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&values));
+    if to.len() == S::F32_LANES {
+        to.write_copy_of_slice(values);
+    } else {
+        std::iter::zip(to, values).for_each(|(to, &value)| _ = to.write(value));
     }
 }
 

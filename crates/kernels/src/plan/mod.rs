@@ -13,7 +13,6 @@ mod pointwise;
 mod pool;
 mod run;
 mod step;
-mod team;
 mod tile;
 
 pub use layer::{Activation, Layer};

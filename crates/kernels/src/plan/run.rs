@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::Plan;
 use super::intake::Source;
 use super::step::{Place, Step, Work};
-use super::team::{self, Split};
+use crate::team::{self, Split};
 
 /// Multiply-adds of a batch that pay for a second thread.
 const WORTH: usize = 1 << 17;

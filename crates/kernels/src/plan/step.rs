@@ -5,7 +5,7 @@ use super::linear::Linear;
 use super::map::Map;
 use super::pointwise::{self, Pointwise};
 use super::pool::{self, Pool};
-use super::team::{self, Split};
+use crate::team::{self, Split};
 
 /// Multiply-adds of a step that pay for a second thread that is awake.
 const WORTH: usize = 1 << 16;

@@ -1,11 +1,14 @@
 //! Pooling of channels-last slices, and its gradients, image by image.
 
+use std::mem::MaybeUninit;
+
 use crate::{
     conv::{
         MaxPool,
         window::{PoolRow, UnpoolRow},
     },
     flex::transpose,
+    fresh::fresh,
     parallel,
     product::arch,
 };
@@ -54,21 +57,25 @@ impl Windows {
     /// The greatest, and which value of its window it was, if `tracked`.
     pub(super) fn max(&self, x: &[f32], relu: bool, tracked: bool) -> (Vec<f32>, Vec<u8>) {
         let [batch, channels, _, width] = self.dims;
-        let (mut y, mut from) = (vec![0.0; self.len()], vec![0; if tracked { self.len() } else { 0 }]);
-        let [size, y_size] = [x.len(), y.len()].map(|len| len / batch.max(1));
+        let mut from = vec![0; if tracked { self.len() } else { 0 }];
+        let [size, y_size] = [x.len(), self.len()].map(|len| len / batch.max(1));
         let parts = parallel::parts(batch, 4 * (size + y_size));
-        let ys = parallel::cut(&parts, &mut y, y_size);
-        let froms = parallel::cut(&parts, &mut from, if tracked { y_size } else { 0 });
-        parallel::each(&parts, ys.into_iter().zip(froms).collect(), |part, (y, from)| {
-            for (at, image) in part.enumerate() {
-                let (x, y) = (&x[image * size..][..size], &mut y[at * y_size..][..y_size]);
-                for (corner, row) in self.rows() {
-                    let from = if tracked { &mut from[at * y_size..][row.clone()] } else { &mut [][..] };
-                    let (rows, out) = (&x[corner..], &mut y[row]);
-                    PoolRow { pool: self.pool, rows, width, channels, relu, out, from }.run();
+        let write = |y: &mut [MaybeUninit<f32>]| {
+            let ys = parallel::cut(&parts, y, y_size);
+            let froms = parallel::cut(&parts, &mut from, if tracked { y_size } else { 0 });
+            parallel::each(&parts, ys.into_iter().zip(froms).collect(), |part, (y, from)| {
+                for (at, image) in part.enumerate() {
+                    let (x, y) = (&x[image * size..][..size], &mut y[at * y_size..][..y_size]);
+                    for (corner, row) in self.rows() {
+                        let from = if tracked { &mut from[at * y_size..][row.clone()] } else { &mut [][..] };
+                        let (rows, out) = (&x[corner..], &mut y[row]);
+                        PoolRow { pool: self.pool, rows, width, channels, relu, out, from }.run();
+                    }
                 }
-            }
-        });
+            });
+        };
+        // SAFETY: every row of windows of every image is written.
+        let y = unsafe { fresh(self.len(), write) };
         (y, from)
     }
 

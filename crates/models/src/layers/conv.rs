@@ -160,4 +160,10 @@ impl Conv2d {
     pub(crate) fn forward(&self, x: Tensor<4>, after: After) -> Tensor<4> {
         operations::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.options.clone(), after)
     }
+
+    /// The same, and `x` again for a bridge over the convolution.
+    pub(crate) fn forward_bridged(&self, x: Tensor<4>, after: After) -> (Tensor<4>, Tensor<4>) {
+        let bias = self.bias.as_ref().map(Param::val);
+        operations::conv2d_bridged(x, self.weight.val(), bias, self.options.clone(), after)
+    }
 }

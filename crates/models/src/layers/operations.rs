@@ -20,6 +20,17 @@ pub(crate) fn conv2d(
     kernels::conv2d(x, weight, bias, options, after)
 }
 
+/// [`conv2d`], and `x` again for a bridge over it.
+pub(crate) fn conv2d_bridged(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    after: After,
+) -> (Tensor<4>, Tensor<4>) {
+    kernels::conv2d_bridged(x, weight, bias, options, after)
+}
+
 /// Normalisation of each channel by given statistics, with what follows in the same pass.
 pub(crate) fn batch_norm<const D: usize>(
     x: Tensor<D>,

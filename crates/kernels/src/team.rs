@@ -19,12 +19,12 @@ const LOOKS: usize = 64;
 type Body<'a> = dyn Fn(usize) + Sync + 'a;
 
 /// How many threads can share work, the caller among them.
-pub(super) fn members() -> usize {
+pub(crate) fn members() -> usize {
     team().helpers.len() + 1
 }
 
 /// Runs `body` once for each of `0..parts`, on several threads where they are free, and returns when all are done.
-pub(super) fn share(parts: usize, body: &Body<'_>) {
+pub(crate) fn share(parts: usize, body: &Body<'_>) {
     let team = team();
     if parts < 2 || parts > members() || team.busy.swap(true, Ordering::Acquire) {
         return (0..parts).for_each(body);
@@ -139,7 +139,7 @@ impl Team {
     }
 
     fn spawn(&'static self, index: usize) -> Thread {
-        let name = format!("predict-{index}");
+        let name = format!("kernels-{index}");
         let spawned = thread::Builder::new().name(name).spawn(move || self.help(index));
         // Without a helper the caller does everything itself; unparking its own thread costs nothing.
         spawned.map_or_else(|_| thread::current(), |handle| handle.thread().clone())
@@ -184,7 +184,7 @@ impl Team {
 }
 
 /// A slice of which parts on several threads change disjoint ranges.
-pub(super) struct Split<'a> {
+pub(crate) struct Split<'a> {
     start: *mut f32,
     len: usize,
     held: std::marker::PhantomData<&'a mut [f32]>,
@@ -194,14 +194,14 @@ pub(super) struct Split<'a> {
 unsafe impl Sync for Split<'_> {}
 
 impl<'a> Split<'a> {
-    pub(super) fn new(values: &'a mut [f32]) -> Self {
+    pub(crate) fn new(values: &'a mut [f32]) -> Self {
         Self { start: values.as_mut_ptr(), len: values.len(), held: std::marker::PhantomData }
     }
 
     /// # Safety
     /// Ranges that are in use at the same time must not overlap.
     #[expect(clippy::mut_from_ref, reason = "the values are borrowed mutably for as long as this lives; see Safety")]
-    pub(super) unsafe fn range(&self, range: std::ops::Range<usize>) -> &mut [f32] {
+    pub(crate) unsafe fn range(&self, range: std::ops::Range<usize>) -> &mut [f32] {
         assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {} values", self.len);
         // SAFETY: inside of the slice that was borrowed mutably; alone there by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start) }
