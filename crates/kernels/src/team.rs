@@ -39,9 +39,7 @@ pub(crate) fn share(parts: usize, body: &Body<'_>) {
 fn team() -> &'static Team {
     static TEAM: OnceLock<Team> = OnceLock::new();
     TEAM.get_or_init(|| {
-        let named =
-            std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok()).filter(|&count| count > 0);
-        let threads = named.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).min(1024);
+        let threads = crate::threads().min(1024);
         Team {
             busy: AtomicBool::new(false),
             job: AtomicU64::new(0),
