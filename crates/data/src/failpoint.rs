@@ -77,6 +77,9 @@ mod asked {
         action: Action,
     }
 
+    /// A name, or `*`, and what to do there.
+    type Point = (String, Vec<Term>);
+
     #[derive(Clone, Debug, PartialEq)]
     enum Action {
         Off,
@@ -87,7 +90,7 @@ mod asked {
     }
 
     pub(super) fn reach(name: &str) -> io::Result<()> {
-        static ASKED: OnceLock<Mutex<Vec<(String, Vec<Term>)>>> = OnceLock::new();
+        static ASKED: OnceLock<Mutex<Vec<Point>>> = OnceLock::new();
         assert!(POINTS.contains(&name), "`{name}` is not in the list of points");
         let asked = ASKED.get_or_init(|| match parse(&std::env::var("FAILPOINTS").unwrap_or_default()) {
             Ok(asked) => Mutex::new(asked),
@@ -130,7 +133,7 @@ mod asked {
         Some(term.action.clone())
     }
 
-    pub(super) fn parse(text: &str) -> Result<Vec<(String, Vec<Term>)>, String> {
+    pub(super) fn parse(text: &str) -> Result<Vec<Point>, String> {
         let points = text.split(';').map(str::trim).filter(|point| !point.is_empty());
         points
             .map(|point| {
@@ -180,7 +183,8 @@ mod asked {
             let terms = &mut asked[0].1;
             let taken: Vec<Action> = (0..5).filter_map(|_| next(terms)).collect();
             assert_eq!(taken, [Action::Off, Action::Off, Action::Return(5), Action::Sleep(0), Action::Sleep(0)]);
-            assert_eq!((asked[1].0.as_str(), next(&mut asked[1].1)), ("*", Some(Action::Panic)));
+            let (name, terms) = &mut asked[1];
+            assert_eq!((name.as_str(), next(terms)), ("*", Some(Action::Panic)));
         }
 
         #[test]

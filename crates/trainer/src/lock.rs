@@ -33,29 +33,14 @@ impl Lock {
     /// If another process holds it, or the system refuses.
     pub(crate) fn take(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("lock");
-        let refuse = Error::io("lock", &path);
-        let mut file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
-            Ok(file) => file,
-            Err(error) => return Err(refuse(error)),
-        };
-        let mut text = String::new();
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = open.map_err(Error::io("lock", &path))?;
         let locked = file.try_lock();
         // Where the lock also keeps others from reading, nobody can be named.
+        let mut text = String::new();
         let _ = file.read_to_string(&mut text);
         let before: Option<Owner> = serde_json::from_str(&text).ok();
-        let note = match locked {
-            Ok(()) => before.map(|owner| owner.gone()),
-            Err(TryLockError::WouldBlock) => return Err(held(folder, before.as_ref())),
-            Err(TryLockError::Error(_)) if before.as_ref().is_some_and(Owner::is_alive) => {
-                return Err(held(folder, before.as_ref()));
-            }
-            Err(TryLockError::Error(error)) => {
-                let what = format!(
-                    "this file system has no locks ({error}): see to it that no other trainer works on the run"
-                );
-                Some(before.map_or(what.clone(), |owner| format!("{what}; {}", owner.gone())))
-            }
-        };
+        let note = judge(locked, before.as_ref(), folder)?;
         let mut lock = Self { file, note };
         lock.write(&Owner::this()).map_err(Error::io("lock", &path))?;
         Ok(lock)
@@ -100,6 +85,20 @@ impl Owner {
             format!(
                 "a trainer on another machine (process {pid} on `{host}`) held the run; its lock is taken over: if it still runs, stop it"
             )
+        }
+    }
+}
+
+/// What the system's answer means, given who stands in the file: a note for the user, if there is something to say.
+fn judge(locked: Result<(), TryLockError>, before: Option<&Owner>, folder: &Path) -> Result<Option<String>, Error> {
+    match locked {
+        Ok(()) => Ok(before.map(Owner::gone)),
+        Err(TryLockError::WouldBlock) => Err(held(folder, before)),
+        Err(TryLockError::Error(_)) if before.is_some_and(Owner::is_alive) => Err(held(folder, before)),
+        Err(TryLockError::Error(error)) => {
+            let what =
+                format!("this file system has no locks ({error}): see to it that no other trainer works on the run");
+            Ok(Some([Some(what), before.map(Owner::gone)].into_iter().flatten().collect::<Vec<_>>().join("; ")))
         }
     }
 }
@@ -150,6 +149,17 @@ mod tests {
         assert!(leave(&elsewhere).contains("on `elsewhere`"));
         fs::write(scratch.path().join("lock"), "torn {").unwrap();
         assert_eq!(Lock::take(scratch.path()).unwrap().note(), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn without_locks_a_living_owner_on_this_machine_still_counts_and_others_are_told_of() {
+        let without = || Err(TryLockError::Error(io::Error::from(io::ErrorKind::Unsupported)));
+        let note = |before: Option<&Owner>| judge(without(), before, Path::new("run"));
+        assert!(note(None).unwrap().unwrap().contains("no locks"));
+        assert!(note(Some(&Owner::this())).unwrap_err().to_string().contains("is at work on this run"));
+        let elsewhere = Owner { host: "elsewhere".into(), ..Owner::this() };
+        assert!(note(Some(&elsewhere)).unwrap().unwrap().contains("if it still runs, stop it"));
     }
 
     #[cfg(target_os = "linux")]

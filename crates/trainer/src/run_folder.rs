@@ -29,6 +29,9 @@ impl RunFolder {
             return Err(Error::Config(format!("--name: expected a folder name, found `{name}`")));
         }
         fs::create_dir_all(runs).map_err(refused(runs))?;
+        // Where this may not be read it was there before.
+        let above = runs.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let _ = data::sync_folder(above);
         for number in 1.. {
             let path = runs.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
             // create_dir, not exists(): two runs that start together must not share a folder.

@@ -123,8 +123,10 @@ impl Writer {
 
     /// Begins a save; the one before must have been waited for.
     pub(crate) fn begin(&mut self, save: Save) {
-        // A thread that has panicked takes nothing; waiting for it says so.
-        let _ = self.saves.as_ref().map(|saves| saves.send(save));
+        if let Some(saves) = &self.saves {
+            // A thread that has panicked takes nothing; waiting for it says so.
+            let _ = saves.send(save);
+        }
         self.busy = true;
     }
 

@@ -119,13 +119,7 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
         for batch in training.epoch(learner.progress.epoch).skip_batches(learner.progress.batch) {
             let batch = match batch {
                 Ok(batch) => batch,
-                // The data is at fault, not what was learned from it so far.
-                Err(error) => {
-                    if learner.is_settled() {
-                        keeper.save(learner.checkpoint()?, on_event)?;
-                    }
-                    return Err(keeper.finish(on_event).err().unwrap_or(error.into()));
-                }
+                Err(error) => return Err(leave(learner, keeper, error.into(), on_event)),
             };
             let samples = batch.len();
             learner = learner.learn(batch)?;
@@ -149,7 +143,10 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
         // Validate: on samples that no gradient saw. The best epoch is chosen by this and nothing else.
         let (candidate, mut metrics) = (learner.candidate()?, None);
         if ended != Some(Ended::Interrupted) && !split.val.is_empty() {
-            metrics = evaluate_until(&candidate, &task, &held_out(&split.val), &device, stop)?;
+            metrics = match evaluate_until(&candidate, &task, &held_out(&split.val), &device, stop) {
+                Ok(metrics) => metrics,
+                Err(error) => return Err(leave(learner, keeper, error, on_event)),
+            };
             ended = if metrics.is_none() { Some(Ended::Interrupted) } else { ended };
         }
         if ended == Some(Ended::Interrupted) {
@@ -186,6 +183,15 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
     }
     let Progress { epoch: epochs, seconds, changes, .. } = learner.progress;
     Ok(Report { ended, epochs, best_epoch, val, test, seconds, learned, changes })
+}
+
+/// Saves what was learned before `error`, which is the data's: once they are repaired, the run goes on there.
+fn leave(mut learner: Learner<'_>, mut keeper: Keeper<'_>, error: Error, on_event: &mut dyn FnMut(Event)) -> Error {
+    if !learner.is_settled() {
+        return error;
+    }
+    let saved = learner.checkpoint().and_then(|state| keeper.save(state, on_event));
+    saved.and_then(|()| keeper.finish(on_event)).err().unwrap_or(error)
 }
 
 /// The validation metrics that are defined, by name.

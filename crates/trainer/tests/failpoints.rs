@@ -16,7 +16,7 @@ fn with(folder: &Path, failpoints: &str, arguments: &[&str]) -> Output {
     command(folder, arguments).env("FAILPOINTS", failpoints).output().unwrap()
 }
 
-fn small<'a>(name: &'a str) -> Vec<&'a str> {
+fn small(name: &str) -> Vec<&str> {
     [&SMALL[..], &["--checkpoint-steps", "4", "--name", name]].concat()
 }
 
