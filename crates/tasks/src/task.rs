@@ -135,6 +135,22 @@ impl Task {
         }
     }
 
+    /// What a batch with these targets counts beside others, where the gradients of several are averaged: what [`Task::loss`] divides its sum
+    /// by. The samples; where classes are weighed, the sum of the weights of their classes.
+    pub fn batch_weight(&self, targets: &BatchTargets) -> f64 {
+        match (self, targets) {
+            (
+                Self::Classification(Classification { class_weights: Some(weights), .. }),
+                BatchTargets::Classes(classes),
+            ) => {
+                let weight = |class: &u32| weights.get(*class as usize).copied().map_or(0.0, f64::from);
+                classes.iter().map(weight).sum()
+            }
+            (_, BatchTargets::Classes(classes)) => classes.len() as f64,
+            (_, BatchTargets::Dense { width, values }) => (values.len() / (*width).max(1)) as f64,
+        }
+    }
+
     /// How many rows of `outputs`, `[batch, outputs]`, have their highest value at the class that is meant (of mixed targets the one
     /// with the largest share), as a number `[1]` on their device, without autodiff: for watching a training without reading the
     /// outputs. `None` where the task has no accuracy.

@@ -6,7 +6,7 @@ use data::Augment;
 use models::ModelConfig;
 use tasks::{Goal, LossOptions};
 
-use crate::{Error, OptimizerConfig, ScheduleConfig};
+use crate::{Error, OnNan, OptimizerConfig, ScheduleConfig};
 
 /// What to train and how. Start from [`TrainConfig::new`] and change fields.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct TrainConfig {
     pub clip_norm: Option<f64>,
     /// Largest absolute value of a gradient.
     pub clip_value: Option<f64>,
+    /// What to do about a batch whose numbers aren't finite.
+    pub on_nan: OnNan,
     /// How training samples are varied.
     pub augment: Augment,
     /// Decay of the averaged weights, in 0..1.
@@ -70,6 +72,7 @@ impl TrainConfig {
             schedule: ScheduleConfig::default(),
             clip_norm: None,
             clip_value: None,
+            on_nan: OnNan::default(),
             augment: Augment::NONE,
             ema: None,
             patience: None,

@@ -37,7 +37,7 @@ pub enum Error {
     #[error("the run could not be saved: {0}")]
     Unsaved(String),
     /// The loss or a gradient became NaN or infinite.
-    #[error("diverged at step {step} (epoch {epoch}, batch {batch}): {what}; try a lower --lr, or --clip-norm 1")]
+    #[error("diverged at step {step} (epoch {epoch}, batch {batch}): {what}")]
     Diverged {
         /// Optimizer steps done before.
         step: u64,
@@ -45,7 +45,7 @@ pub enum Error {
         epoch: usize,
         /// Batch in the epoch, counted from 1.
         batch: usize,
-        /// What was not finite.
+        /// What was not finite, and what to do.
         what: String,
     },
     /// An optimizer's saved state is not this model's.
@@ -54,6 +54,9 @@ pub enum Error {
     /// The device failed: lost, or out of memory.
     #[error("the device failed: {0}; try another --device or a smaller --batch")]
     Device(String),
+    /// A training step doesn't fit into memory.
+    #[error("{0}")]
+    Memory(String),
     /// A setting makes no sense.
     #[error("{0}")]
     Config(String),
@@ -78,7 +81,7 @@ impl Error {
             Self::Checkpoint { .. } | Self::State(_) => 4,
             Self::Config(_) => 2,
             Self::Diverged { .. } => 5,
-            Self::Unsaved(_) => 7,
+            Self::Unsaved(_) | Self::Memory(_) => 7,
             Self::Io { source, .. } if data::is_exhausted(source) => 7,
             Self::Device(_) | Self::Io { .. } => 1,
         }

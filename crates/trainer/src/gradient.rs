@@ -63,8 +63,8 @@ pub fn norm<M: Module>(model: &M, grads: &GradientsParams) -> f64 {
     Tensor::cat(squares.1, 0).into_data().iter::<f64>().sum::<f64>().sqrt()
 }
 
-/// The first parameter of `model` whose gradient isn't finite, or whose norm is beyond f32. Ask it once [`norm`] or the loss isn't
-/// finite: it looks through all of them.
+/// The parameter of `model` that backpropagation reaches first, the last in the module's order, of those whose gradient isn't finite or
+/// whose norm is beyond f32. Ask it once [`norm`] or the loss isn't finite: it looks through all of them.
 pub fn first_not_finite<M: Module>(model: &M, grads: &GradientsParams) -> Option<NotFinite> {
     struct Search<'a> {
         grads: &'a GradientsParams,
@@ -73,8 +73,7 @@ pub fn first_not_finite<M: Module>(model: &M, grads: &GradientsParams) -> Option
     }
     impl ModuleVisitor for Search<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let grad = self.grads.get::<D>(param.id).filter(|_| self.found.is_none());
-            let Some(what) = grad.and_then(fault) else { return };
+            let Some(what) = self.grads.get::<D>(param.id).and_then(fault) else { return };
             let parameter = self.paths.get(&param.id).map_or_else(String::new, |info| info.name.clone());
             self.found = Some(NotFinite { parameter, what });
         }
@@ -86,14 +85,10 @@ pub fn first_not_finite<M: Module>(model: &M, grads: &GradientsParams) -> Option
 
 /// What is wrong with a gradient, if something is.
 fn fault<const D: usize>(grad: Tensor<D>) -> Option<&'static str> {
-    // NaN first: it isn't infinite, but a gradient may hold both.
-    if grad.clone().is_nan().any().into_scalar::<bool>() {
-        Some("is NaN")
-    } else if grad.clone().is_inf().any().into_scalar::<bool>() {
-        Some("is infinite")
-    } else {
-        let square = grad.square().sum().into_scalar::<f32>();
-        (!square.is_finite()).then_some("is too large for f32")
+    match models::fault(grad.clone()) {
+        Some("NaN") => Some("is NaN"),
+        Some(_) => Some("is infinite"),
+        None => (!grad.square().sum().into_scalar::<f32>().is_finite()).then_some("is too large for f32"),
     }
 }
 
@@ -111,12 +106,12 @@ fn clamp<M: Module>(model: &M, mut grads: GradientsParams, limit: f64) -> Gradie
     grads
 }
 
-/// The mean of the gradients of several micro-batches, each counted by its samples: the same as the gradient of the mean loss over all
-/// of them at once, whatever the size of the last.
+/// The mean of the gradients of several micro-batches, each counted by what its loss was divided by (its samples, or the weights of their
+/// classes): the same as the gradient of the mean loss over all of them at once, whatever the size of the last.
 #[derive(Default)]
 pub struct Accumulator {
     mean: GradientsParams,
-    samples: usize,
+    weight: f64,
     batches: usize,
 }
 
@@ -126,17 +121,17 @@ impl Accumulator {
         Self::default()
     }
 
-    /// Takes in the gradients of the mean loss over `samples` samples. No samples, no effect.
-    pub fn add<M: Module>(&mut self, model: &M, grads: GradientsParams, samples: usize) {
-        if samples == 0 {
+    /// Takes in the gradients of a mean loss that counts `weight`. Without weight, no effect.
+    pub fn add<M: Module>(&mut self, model: &M, grads: GradientsParams, weight: f64) {
+        if weight <= 0.0 {
             return;
         }
-        self.samples += samples;
+        self.weight += weight;
         self.batches += 1;
         if self.batches == 1 {
             self.mean = grads;
         } else {
-            let weight = samples as f64 / self.samples as f64;
+            let weight = weight / self.weight;
             model.visit(&mut Merge { mean: &mut self.mean, grads, weight });
         }
     }
@@ -146,9 +141,9 @@ impl Accumulator {
         self.batches
     }
 
-    /// The samples taken in.
-    pub fn samples(&self) -> usize {
-        self.samples
+    /// What all that was taken in counts.
+    pub fn weight(&self) -> f64 {
+        self.weight
     }
 
     /// The mean gradients.

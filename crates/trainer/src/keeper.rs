@@ -9,7 +9,7 @@ use models::PackedFile;
 
 use crate::results::Results;
 use crate::save::{Files, Outcome, Save, Writer};
-use crate::{Checkpoint, EpochSummary, Error, Event, Progress, RunFolder, Settings, TrainConfig};
+use crate::{Checkpoint, EpochSummary, Error, Event, OnNan, Progress, RunFolder, Settings, TrainConfig};
 
 /// Saves a run in the background.
 pub(crate) struct Keeper<'a> {
@@ -25,6 +25,9 @@ pub(crate) struct Keeper<'a> {
     writer: Writer,
     /// The newest checkpoint that is known to be whole.
     whole: Option<PathBuf>,
+    /// The one at the beginning of the epoch, where the run may have to go back to it.
+    beginning: Option<PathBuf>,
+    goes_back: bool,
     /// The checkpoint that could not be saved, and why; the next one makes it unneeded.
     unsaved: Option<(Checkpoint, Error)>,
 }
@@ -50,6 +53,12 @@ impl<'a> Keeper<'a> {
                 RunFolder::write(&run.results(), results.text().as_bytes())?;
             }
         }
+        let goes_back = config.on_nan == OnNan::Rollback;
+        let beginning = match resume.filter(|_| goes_back) {
+            None => None,
+            Some(checkpoint) => Checkpoint::at_beginning_of(checkpoint.progress.epoch, &run.checkpoints())?,
+        };
+        let beginning = beginning.and_then(|checkpoint| checkpoint.path);
         Ok(Self {
             run,
             settings,
@@ -60,6 +69,8 @@ impl<'a> Keeper<'a> {
             files: Files::default(),
             writer: Writer::start().map_err(Error::io("start a thread for", &run.checkpoints()))?,
             whole: resume.and_then(|checkpoint| checkpoint.path.clone()),
+            beginning,
+            goes_back,
             unsaved: None,
         })
     }
@@ -123,7 +134,8 @@ impl<'a> Keeper<'a> {
 
     fn of(&mut self, checkpoint: Checkpoint) -> Save {
         let files = std::mem::take(&mut self.files);
-        Save { run: self.run.clone(), files, checkpoint, before: self.whole.clone() }
+        let kept = [&self.whole, &self.beginning].into_iter().flatten().cloned().collect();
+        Save { run: self.run.clone(), files, checkpoint, kept }
     }
 
     fn wait(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<(), Error> {
@@ -139,7 +151,12 @@ impl<'a> Keeper<'a> {
         self.files.best = self.files.best.take().or(save.files.best);
         self.files.results |= save.files.results;
         match saved {
-            Ok(path) => self.whole = Some(path),
+            Ok(path) => {
+                if self.goes_back && save.checkpoint.progress.batch == 0 {
+                    self.beginning = Some(path.clone());
+                }
+                self.whole = Some(path);
+            }
             Err(error) if !self.run.path().is_dir() => {
                 let what = format!("`{}` is gone: was it deleted while training? ({error})", self.run.path().display());
                 return Err(Error::Unsaved(format!("{what}; nothing is left to resume, train again")));

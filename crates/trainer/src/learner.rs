@@ -1,20 +1,24 @@
 //! One model that learns: the steps of an epoch, each a function. The order in which they happen is `train`'s.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use data::Batch;
+use data::{Batch, Dataset};
 use models::{Kind, Model, Pass};
 use tasks::{Metrics, Task};
 
+use crate::divergence::{self, HINT, Watched};
 use crate::gradient::{self, Accumulator};
 use crate::optimizer::{Optimizer, ParameterInfo};
 use crate::progress::{Best, Sums};
 use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
-use crate::{Checkpoint, Ema, Ended, EpochSummary, Error, Event, Progress, Settings, TrainConfig, weights_hash};
+use crate::{
+    Checkpoint, Ema, Ended, EpochSummary, Error, Event, LeftOut, OnNan, Progress, Settings, TrainConfig, weights_hash,
+};
 
 /// Everything that changes while training.
 pub(crate) struct Learner<'a> {
@@ -35,6 +39,10 @@ pub(crate) struct Learner<'a> {
     unread: Unread,
     /// The epoch's sums at the last update: what a checkpoint holds.
     settled: Sums,
+    /// Where the batches come from, if every step is to be looked at.
+    watched: Option<Arc<Dataset>>,
+    /// What the user should know, since it was last taken.
+    notes: Vec<String>,
 }
 
 impl<'a> Learner<'a> {
@@ -58,6 +66,8 @@ impl<'a> Learner<'a> {
             lr: 0.0,
             unread: Unread::default(),
             settled: Sums::default(),
+            watched: None,
+            notes: Vec::new(),
         };
         learner.lr = learner.next_lr();
         learner
@@ -65,14 +75,26 @@ impl<'a> Learner<'a> {
 }
 
 impl Learner<'_> {
+    /// Looks at every step from now on, to find where numbers stop being finite: each then waits for the device.
+    pub(crate) fn watching(mut self, dataset: Arc<Dataset>) -> Self {
+        self.watched = Some(dataset);
+        self
+    }
+
+    /// What the user should know, since this was last asked.
+    pub(crate) fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
     /// Learns from a batch, and moves the weights once enough batches are averaged, or the epoch is over.
     /// Takes and returns the learner, so that nothing else holds the weights while the optimizer changes them where they are.
     pub(crate) fn learn(mut self, batch: Batch) -> Result<Self, Error> {
-        let samples = batch.len();
-        let gradients = self.backpropagate(batch)?;
-        self.accumulator.add(&self.model, gradients, samples);
+        let weight = batch.targets.as_ref().map_or(0.0, |targets| self.task.batch_weight(targets));
+        if let Some(gradients) = self.backpropagate(batch)? {
+            self.accumulator.add(&self.model, gradients, weight);
+        }
         self.progress.batch += 1;
-        if self.accumulator.batches() == self.config.accumulate || self.progress.batch == self.batches {
+        if self.progress.batch.is_multiple_of(self.config.accumulate) || self.progress.batch == self.batches {
             self = self.update()?;
         }
         if self.unread.is_due() {
@@ -86,27 +108,62 @@ impl Learner<'_> {
         if self.accumulator.batches() == 0 { Ok(self) } else { self.update() }
     }
 
-    /// Feeds a batch forward and its loss backward: the gradients of the mean loss over the batch.
-    fn backpropagate(&mut self, batch: Batch) -> Result<GradientsParams, Error> {
-        let samples = batch.len();
+    /// Feeds a batch forward and its loss backward: the gradients of the mean loss over the batch. None where it is left out.
+    fn backpropagate(&mut self, mut batch: Batch) -> Result<Option<GradientsParams>, Error> {
+        let (samples, indices) = (batch.len(), std::mem::take(&mut batch.indices));
         let (inputs, Some(target)) = batch.into_tensors(&self.device) else {
             return Err(Error::Config("the data set has no targets to learn from".into()));
         };
         let index = (self.progress.epoch * self.batches + self.progress.batch) as u64;
-        let outputs = self.model.forward(inputs, Pass::Train { seed: self.config.seed, step: index });
+        let pass = Pass::Train { seed: self.config.seed, step: index };
+        let dataset = self.watched.clone();
+        let (model, kept) = (&self.model, &inputs);
+        let watched = dataset.as_deref().map(|dataset| {
+            // Running statistics of the copy are its own: this forward pass doesn't reach them.
+            Watched { dataset, model: model.clone(), inputs: kept.clone(), indices, pass }
+        });
+        let outputs = self.model.forward(inputs, pass);
         let loss = self.task.loss(outputs.clone(), &target);
-        let place = Place { batch: self.progress.batch + 1, ..self.place() };
-        self.unread.push(place, samples, loss.clone().inner(), self.task.hits(outputs, &target));
-        Ok(GradientsParams::from_grads(loss.backward(), &self.model))
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        if let Some(watched) = watched
+            && let Some(cause) = watched.cause(loss.clone().inner(), &gradients)?
+        {
+            return self.leave_out(watched.model, cause).map(|()| None);
+        }
+        self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
+        Ok(Some(gradients))
+    }
+
+    /// Leaves a batch out, if that is what the user wants and it isn't too many: `before` is the model that hasn't seen it.
+    fn leave_out(&mut self, before: Model, cause: String) -> Result<(), Error> {
+        let place = self.next_place();
+        if self.config.on_nan != OnNan::Skip {
+            return Err(place.diverged(cause));
+        }
+        let most = divergence::most_left_out(self.batches);
+        if self.progress.left_out.iter().filter(|left| left.epoch == place.epoch).count() >= most {
+            return Err(place.diverged(format!("{cause} ({most} batches of this epoch were left out before)")));
+        }
+        self.model = before;
+        let Place { step, epoch, batch } = place;
+        self.notes.push(format!("batch {batch} of epoch {epoch} is left out (step {step}): {cause}"));
+        self.progress.left_out.push(LeftOut { step, epoch, batch, cause });
+        Ok(())
     }
 
     /// Moves the weights against the averaged gradients.
     fn update(mut self) -> Result<Self, Error> {
         self.lr = self.next_lr();
-        let gradients = std::mem::take(&mut self.accumulator).mean();
+        let accumulator = std::mem::take(&mut self.accumulator);
+        if accumulator.batches() == 0 {
+            // All were left out. The step counts all the same: the schedule goes by it.
+            self.progress.step += 1;
+            return Ok(self);
+        }
+        let gradients = accumulator.mean();
         let (gradients, scale) = gradient::clip(&self.model, gradients, self.config.clip_norm, self.config.clip_value)
             // A loss that went wrong earlier is the cause.
-            .or_else(|error| self.read_losses().and_then(|()| Err(self.place().diverged(error.to_string()))))?;
+            .or_else(|error| self.read_losses().and_then(|()| Err(self.place().diverged(format!("{error}{HINT}")))))?;
         self.model = self.optimizer.step_scaled(self.model, gradients, self.lr, scale);
         self.progress.step += 1;
         if !self.unread.mark_update() {
@@ -129,12 +186,35 @@ impl Learner<'_> {
         Place { step: progress.step, epoch: progress.epoch + 1, batch: progress.batch }
     }
 
+    /// The batch that is being learned.
+    fn next_place(&self) -> Place {
+        Place { batch: self.progress.batch + 1, ..self.place() }
+    }
+
+    /// An epoch whose validation has no finite loss is not judged at all.
+    pub(crate) fn check_validation(&self, val: Option<&Metrics>) -> Result<(), Error> {
+        match val.map(|val| val.get("loss")) {
+            None => Ok(()),
+            Some(Some(loss)) if loss.is_finite() => Ok(()),
+            Some(_) => Err(self.place().diverged(format!("outputs for validation samples are not finite{HINT}"))),
+        }
+    }
+
+    /// Nothing is validated or saved that isn't finite.
+    fn check_weights(&self) -> Result<(), Error> {
+        match divergence::bad_weights(&self.model) {
+            None => Ok(()),
+            Some((name, what)) => Err(self.place().diverged(format!("`{name}` is {what}{HINT}"))),
+        }
+    }
+
     /// The model that is validated and saved: the averaged weights where there are some.
     ///
     /// # Errors
     /// If a loss on the way to it wasn't finite.
     pub(crate) fn candidate(&mut self) -> Result<Model, Error> {
         self.read_losses()?;
+        self.check_weights()?;
         Ok(match &self.ema {
             Some(ema) => ema.model(&self.model).valid(),
             None => self.model.valid(),
@@ -228,6 +308,7 @@ impl Learner<'_> {
     /// If a loss on the way to it wasn't finite.
     pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
         self.read_losses()?;
+        self.check_weights()?;
         let tensors = models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data));
         let progress = Progress { lr: Some(self.lr), ..self.progress.clone() };
         Ok(Checkpoint {
@@ -258,7 +339,8 @@ impl Learner<'_> {
     fn next_lr(&self) -> f64 {
         let per_epoch = self.batches.div_ceil(self.config.accumulate) as u64;
         let total = per_epoch * self.config.epochs as u64;
-        self.schedule.lr(self.progress.step, total, per_epoch)
+        // Halves are exact: a run that went back is as reproducible as any.
+        self.schedule.lr(self.progress.step, total, per_epoch) * 0.5f64.powi(self.progress.rollbacks)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod config;
+mod divergence;
 pub mod ema;
 mod error;
 mod evaluate;
@@ -13,6 +14,7 @@ pub mod gradient;
 mod keeper;
 mod learner;
 mod lock;
+pub mod memory;
 pub mod optimizer;
 mod progress;
 mod provenance;
@@ -27,12 +29,13 @@ mod weights;
 
 pub use checkpoint::{Checkpoint, Settings};
 pub use config::TrainConfig;
+pub use divergence::OnNan;
 pub use ema::Ema;
 pub use error::Error;
 pub use evaluate::{Predicted, evaluate, evaluate_each};
 pub use event::{EpochSummary, Event};
 pub use optimizer::{Optimizer, OptimizerConfig};
-pub use progress::{Change, Progress};
+pub use progress::{Change, LeftOut, Progress};
 pub use provenance::{Machine, Provenance};
 pub use run_folder::RunFolder;
 pub use schedule::ScheduleConfig;

@@ -61,6 +61,13 @@ pub struct Optimizer {
     states: BTreeMap<String, State>,
 }
 
+impl OptimizerConfig {
+    /// How many numbers the rule remembers of each parameter.
+    pub fn state_per_parameter(&self) -> usize {
+        rule::slots(self).len()
+    }
+}
+
 impl Optimizer {
     /// An optimizer that has taken no step. Parameters that `parameters` doesn't list are known by their path in the module, and decay if
     /// they have more than one dimension.

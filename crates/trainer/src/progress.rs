@@ -33,6 +33,12 @@ pub struct Progress {
     /// What was given anew on resuming; empty in a run whose weights are those of an uninterrupted one.
     #[serde(default)]
     pub changes: Vec<Change>,
+    /// Batches that were left out, for their numbers weren't finite.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    /// How often the learning rate was halved, for numbers weren't finite.
+    #[serde(default)]
+    pub rollbacks: i32,
 }
 
 /// A setting that was given anew: from `step` on the run is not, bit for bit, what its first settings would have made of it.
@@ -47,6 +53,20 @@ pub struct Change {
     pub was: String,
     /// Its value since.
     pub now: String,
+}
+
+/// A batch that was left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// Optimizer steps done before.
+    pub step: u64,
+    /// Counted from 1.
+    pub epoch: usize,
+    /// In the epoch, counted from 1.
+    pub batch: usize,
+    /// Where its numbers stopped being finite.
+    pub cause: String,
 }
 
 /// The best epoch so far and what it reached.

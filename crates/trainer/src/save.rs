@@ -31,8 +31,8 @@ pub(crate) struct Save {
     pub(crate) run: RunFolder,
     pub(crate) files: Files,
     pub(crate) checkpoint: Checkpoint,
-    /// The checkpoint that stays beside the new one.
-    pub(crate) before: Option<PathBuf>,
+    /// The checkpoints that stay beside the new one.
+    pub(crate) kept: Vec<PathBuf>,
 }
 
 /// What came of a save.
@@ -52,8 +52,7 @@ impl Save {
         let saved = self.files().and_then(|()| self.checkpoint.save(&self.run.checkpoints()));
         let mut left_over = None;
         if let Ok(new) = &saved {
-            let kept: Vec<&Path> =
-                [Some(new), self.before.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+            let kept: Vec<&Path> = self.kept.iter().chain([new]).map(PathBuf::as_path).collect();
             left_over = Checkpoint::prune(&self.run.checkpoints(), &kept).err();
             // A point like the others, for tests that end the process there; the save is done.
             let _ = failpoint("save::done");

@@ -11,10 +11,13 @@ use models::ModelFile;
 use serde::{Deserialize, Serialize};
 use tasks::{Metrics, Task};
 
+use crate::divergence;
 use crate::evaluate::evaluate_until;
 use crate::keeper::Keeper;
 use crate::learner::Learner;
-use crate::{Change, Checkpoint, EpochSummary, Error, Event, Progress, RunFolder, Settings, TrainConfig};
+use crate::{
+    Change, Checkpoint, EpochSummary, Error, Event, LeftOut, OnNan, Progress, RunFolder, Settings, TrainConfig,
+};
 
 /// Everything a run needs.
 pub struct Job<'a> {
@@ -36,6 +39,22 @@ pub struct Job<'a> {
     pub settings: Settings,
 }
 
+impl Job<'_> {
+    /// The batches that train.
+    pub(crate) fn training(&self) -> Loader {
+        let Self { config, dataset, .. } = self;
+        let loader = Loader::new(dataset.clone(), dataset.split.train.to_vec(), config.batch).workers(config.workers);
+        loader.floats().shuffled(config.seed).augmented(config.augment, config.seed)
+    }
+
+    /// At the first weights: the same for the same seed, on every device.
+    pub(crate) fn beginning(&self) -> Result<Learner<'_>, Error> {
+        let Self { config, dataset, task, device, .. } = self;
+        let model = config.model.init(&dataset.input, task.outputs(), config.seed, &device.clone().autodiff())?;
+        Ok(Learner::new(model, task.clone(), config, self.training().batches()))
+    }
+}
+
 /// How a run ended, and what it reached.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -55,6 +74,10 @@ pub struct Report {
     pub learned: u64,
     /// What was given anew on resuming; without any, the weights are those of an uninterrupted run.
     pub changes: Vec<Change>,
+    /// Batches that were left out, for their numbers weren't finite.
+    pub left_out: Vec<LeftOut>,
+    /// How often the learning rate was halved, for numbers weren't finite.
+    pub rollbacks: i32,
 }
 
 /// Why a run ended.
@@ -80,26 +103,45 @@ pub enum Ended {
 ///
 /// # Errors
 /// See [`Error`]; what was saved before stays whole. A save that fails is an event as long as a later one can make up for it.
-pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Event)) -> Result<Report, Error> {
-    let Job { config, dataset, task, device, run, resume, provenance, settings } = job;
+pub fn train(mut job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Event)) -> Result<Report, Error> {
+    let mut resume = job.resume.take();
+    loop {
+        let error = match go_on(&job, resume, stop, on_event) {
+            Err(error @ Error::Diverged { .. }) => error,
+            outcome => return outcome,
+        };
+        resume = Some(divergence::answer(&job, error, stop, on_event)?);
+    }
+}
+
+/// The same, as long as all numbers are finite.
+fn go_on(
+    job: &Job<'_>,
+    resume: Option<Checkpoint>,
+    stop: &dyn Fn() -> bool,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Report, Error> {
+    let Job { config, dataset, task, device, run, provenance, settings, .. } = job;
     config.check()?;
     let run = &run.held()?;
+    let training = job.training();
     let split = &dataset.split;
     let loader =
         |indices: &[u32], batch| Loader::new(dataset.clone(), indices.to_vec(), batch).workers(config.workers).floats();
-    let training = loader(&split.train, config.batch).shuffled(config.seed).augmented(config.augment, config.seed);
     // Validation needs no gradients, so its batches can be larger at the same memory.
     let held_out = |indices: &[u32]| loader(indices, config.batch.max(256));
     if training.batches() == 0 {
         return Err(Error::Config("the training split is empty".into()));
     }
 
-    // Initialise: the same weights for the same seed, on every device.
-    let model = config.model.init(&dataset.input, task.outputs(), config.seed, &device.clone().autodiff())?;
+    // Initialise.
+    let mut learner = job.beginning()?;
     let layers = models::summary(&config.model, &dataset.input, task.outputs())?;
     let parameters = layers.iter().map(|layer| layer.parameters).sum();
-    let mut learner = Learner::new(model, task.clone(), config, training.batches());
-    let mut keeper = Keeper::new(run, config, settings, resume.as_ref())?;
+    let mut keeper = Keeper::new(run, config, settings.clone(), resume.as_ref())?;
+    if config.on_nan == OnNan::Skip {
+        learner = learner.watching(dataset.clone());
+    }
     if let Some(checkpoint) = resume {
         learner = learner.restore(checkpoint)?;
     }
@@ -126,6 +168,7 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
             learner.progress.seconds = before + clock.elapsed().as_secs_f64();
             learned += samples as u64;
             on_event(learner.step_event(samples));
+            learner.notes().into_iter().for_each(|note| on_event(Event::Note(note)));
             if learner.is_settled() && stop() {
                 ended = Some(Ended::Interrupted);
                 break;
@@ -153,6 +196,7 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
             keeper.save(learner.checkpoint()?, on_event)?;
             break;
         }
+        learner.check_validation(metrics.as_ref())?;
         let summary = learner.end_epoch(metrics.as_ref());
         let file = ModelFile {
             model: candidate,
@@ -181,8 +225,8 @@ pub fn train(job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Eve
             }
         }
     }
-    let Progress { epoch: epochs, seconds, changes, .. } = learner.progress;
-    Ok(Report { ended, epochs, best_epoch, val, test, seconds, learned, changes })
+    let Progress { epoch: epochs, seconds, changes, left_out, rollbacks, .. } = learner.progress;
+    Ok(Report { ended, epochs, best_epoch, val, test, seconds, learned, changes, left_out, rollbacks })
 }
 
 /// Saves what was learned before `error`, which is the data's: once they are repaired, the run goes on there.

@@ -4,6 +4,7 @@
 use burn::tensor::Tensor;
 
 use crate::Error;
+use crate::divergence::HINT;
 use crate::evaluate::read;
 use crate::progress::Sums;
 
@@ -75,7 +76,7 @@ impl Unread {
             let loss = f64::from(numbers.next().unwrap_or(f32::NAN));
             let correct = entry.hits.map_or(0, |_| numbers.next().unwrap_or(0.0) as u64);
             if !loss.is_finite() {
-                return Err(entry.place.diverged(format!("the loss is {loss}")));
+                return Err(entry.place.diverged(format!("the loss is {loss}{HINT}")));
             }
             let samples = entry.samples;
             *sums += Sums { loss: loss * samples as f64, samples: samples as u64, correct };

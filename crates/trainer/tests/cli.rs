@@ -148,6 +148,55 @@ fn a_replay_finds_the_same_weights_and_the_first_epoch_that_differs() {
 }
 
 #[test]
+fn a_replay_computes_with_as_many_threads_as_the_run_and_says_where_it_must_not() {
+    let scratch = tempfile::tempdir().unwrap();
+    let with_threads = |threads: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        command.current_dir(scratch.path()).env("RAYON_NUM_THREADS", threads).args(arguments).output().unwrap()
+    };
+    let cnn = ["train", "digits", "--model", "cnn", "--filters", "8,16", "--limit", "300", "--epochs", "1", "--quiet"];
+    succeeds(with_threads("3", &cnn));
+    let run = newest(scratch.path());
+    let folder = run.to_str().unwrap();
+    let made_from: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(made_from["machine"]["threads"], 3);
+    succeeds(trainer(scratch.path(), &["replay", folder, "--quiet"]));
+    fails(with_threads("1", &["replay", folder, "--quiet"]), 6, "what is other here: compute threads: 3 then, 1 now");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_batch_that_no_memory_holds_is_refused_before_a_folder_is_made() {
+    let scratch = tempfile::tempdir().unwrap();
+    let output = trainer(
+        scratch.path(),
+        &[
+            "train",
+            "digits",
+            "--imgsz",
+            "128",
+            "--filters",
+            "16384,1",
+            "--norm",
+            "batch",
+            "--batch",
+            "100000",
+            "--quiet",
+        ],
+    );
+    fails(output, 7, "--batch: a step of 1294 samples takes about ");
+    assert!(!scratch.path().join("runs").exists());
+}
+
+#[test]
+fn a_run_that_diverges_exits_with_5_and_names_the_layer() {
+    let scratch = tempfile::tempdir().unwrap();
+    let diverge = ["--lr", "1e30", "--activation", "none", "--hidden", "16,8"];
+    fails(trainer(scratch.path(), &[&QUICK[..], &diverge].concat()), 5, "the outputs of layer `hidden.1.linear` are ");
+    fails(trainer(scratch.path(), &[&QUICK[..], &["--on-nan", "skp"]].concat()), 2, "did you mean `skip`?");
+}
+
+#[test]
 fn eval_measures_what_training_reported() {
     let scratch = tempfile::tempdir().unwrap();
     let run = quick(scratch.path(), &[]);

@@ -232,15 +232,15 @@ fn micro_batches_average_to_the_whole_batch_whatever_their_sizes() {
     let mut accumulator = Accumulator::new();
     for (from, to) in [(0, 4), (4, 5), (5, 6)] {
         let grads = mean(x.clone().narrow(0, from, to - from), y.clone().narrow(0, from, to - from));
-        accumulator.add(&model, grads, to - from);
+        accumulator.add(&model, grads, (to - from) as f64);
     }
-    assert_eq!((accumulator.samples(), accumulator.batches()), (6, 3));
+    assert_eq!((accumulator.weight(), accumulator.batches()), (6.0, 3));
     let parts = accumulator.mean();
     let values =
         |grads: &GradientsParams, id: ParamId| grads.get::<2>(id).unwrap().into_data().try_to_vec::<f32>().unwrap();
     assert_close(&values(&parts, model.weight.id), &values(&whole, model.weight.id), "accumulated");
     let mut accumulator = Accumulator::new();
-    accumulator.add(&model, mean(x.clone(), y.clone()), 6);
+    accumulator.add(&model, mean(x.clone(), y.clone()), 6.0);
     assert_eq!(
         values(&accumulator.mean(), model.weight.id),
         values(&whole, model.weight.id),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use data::random::{Purpose, Random};
 use data::{Column, ColumnKind, Dataset, Found, InputSpec, OpenOptions, Samples, Sources, Split, TableSpec, Targets};
-use models::{MlpConfig, ModelConfig};
+use models::{CnnConfig, HeadConfig, MlpConfig, ModelConfig, Normalisation, PoolConfig, StageConfig};
 use tasks::Task;
 use tempfile::TempDir;
 use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder, ScheduleConfig, Settings, TrainConfig, train};
@@ -230,4 +230,45 @@ fn training_ends_for_the_reason_that_comes_first() {
         .goal("accuracy=0.01")
         .unwrap();
     assert_eq!(ended(TrainConfig { target: Some(target), ..mlp(8) }), Ended::Target);
+}
+
+#[test]
+fn accumulated_batches_count_by_the_weights_of_their_classes() {
+    // Ten times as many of one class: micro-batches of equal size differ in weight.
+    let mut dataset = digits(300);
+    let Targets::Classes { values, .. } = &mut dataset.targets else { panic!("digits are classes") };
+    values.iter_mut().for_each(|class| *class = u32::from(*class == 3));
+    let loss = tasks::LossOptions { class_weights: tasks::ClassWeights::Auto, ..Default::default() };
+    let whole = TrainConfig { batch: 64, epochs: 1, loss, optimizer: sgd(), lr: 0.1, ..mlp(16) };
+    let parts = TrainConfig { batch: 16, accumulate: 4, ..whole.clone() };
+    let (whole, parts) = (run(&whole, dataset.clone()), run(&parts, dataset));
+    let worst = weights(&whole).iter().zip(weights(&parts)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-5, "weights differ by {worst}");
+}
+
+fn sgd() -> trainer::OptimizerConfig {
+    trainer::OptimizerConfig::named("sgd").unwrap()
+}
+
+#[test]
+fn weights_are_the_same_bits_on_rerun_and_for_any_number_of_loader_threads() {
+    let stage = StageConfig {
+        filters: 4,
+        norm: Normalisation::Batch,
+        pool: Some(PoolConfig::max(2)),
+        ..StageConfig::default()
+    };
+    let head = HeadConfig { dropout: 0.2, hidden: vec![16], ..HeadConfig::default() };
+    let model = ModelConfig::Cnn(CnnConfig { stages: vec![stage], head, ..CnnConfig::default() });
+    let dataset = digits(300);
+    let augment = data::Augment::parse("light,mixup:0.2", &dataset.input, &dataset.targets).unwrap();
+    let config = TrainConfig { epochs: 2, ema: Some(0.9), augment, ..TrainConfig::new(model) };
+    let bytes = |workers| {
+        let run = run(&TrainConfig { workers, ..config.clone() }, dataset.clone());
+        (fs::read(run.folder.last()).unwrap(), fs::read(run.folder.best()).unwrap())
+    };
+    let first = bytes(1);
+    for workers in [1, 0, 8] {
+        assert!(bytes(workers) == first, "{workers} threads");
+    }
 }

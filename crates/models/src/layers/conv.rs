@@ -10,7 +10,7 @@ use kernels::After;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::operations;
-use crate::{Error, builder::Builder, init::Fan};
+use crate::{Error, builder::Builder, init::Fan, trace::report};
 
 /// Zeros around the map before a convolution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,7 +158,10 @@ impl Conv2d {
 
     /// `[batch, inputs, height, width]` to `[batch, outputs, height', width']`, which `after` may pool.
     pub(crate) fn forward(&self, x: Tensor<4>, after: After) -> Tensor<4> {
-        operations::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.options.clone(), after)
+        let y =
+            operations::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.options.clone(), after);
+        report(self.weight.id, &y);
+        y
     }
 
     /// The same, and `x` again for a bridge over the convolution.

@@ -63,6 +63,14 @@ mod tests {
         assert_eq!(dropout(0).forward(x.clone(), Pass::Predict).into_data(), x.into_data());
     }
 
+    /// By Philox in Python, checked against Random123's answers: 24 bits at purpose 5, step 123,456, layer 2; dropped below 0.3 * 2^32.
+    #[test]
+    fn a_mask_is_what_the_generator_says_for_every_device_and_version() {
+        let mask = dropout(2).mask(24, 7 << 32 | 9, 123_456);
+        let kept: String = mask.iter().map(|value| if *value > 0.0 { '1' } else { '0' }).collect();
+        assert_eq!(kept, "111111010011011110110111");
+    }
+
     #[test]
     fn a_mask_is_a_function_of_seed_step_layer_and_element() {
         let mask = dropout(1).mask(64, 1, 2);

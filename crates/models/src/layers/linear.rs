@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::operations;
-use crate::{builder::Builder, init::Fan};
+use crate::{builder::Builder, init::Fan, trace::report};
 
 /// y = x W + b.
 #[derive(Module, Debug)]
@@ -25,7 +25,9 @@ impl Linear {
 
     /// `[batch, inputs]` to `[batch, outputs]`, without what is below zero where `relu` says so.
     pub(crate) fn forward(&self, x: Tensor<2>, relu: bool) -> Tensor<2> {
-        operations::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu)
+        let y = operations::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu);
+        report(self.weight.id, &y);
+        y
     }
 }
 

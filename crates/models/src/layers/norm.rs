@@ -8,7 +8,7 @@ use burn::{
 use kernels::Join;
 
 use super::{operations, running::Running};
-use crate::{Activation, Pass, builder::Builder, named::named};
+use crate::{Activation, Pass, builder::Builder, named::named, trace::report};
 
 named! {
     /// What normalises the outputs of a layer before its activation.
@@ -63,11 +63,13 @@ pub(crate) fn finish<const D: usize>(
 ) -> Tensor<D> {
     let join = Join { bridge, relu: activation == Activation::Relu };
     let activation = if join.relu { Activation::None } else { activation };
-    activation.forward(match norm {
-        Some(Norm::Batch(norm)) => norm.forward(x, join, pass),
-        Some(Norm::Group(norm)) => join.apply(norm.forward(x)),
-        None => join.apply(x),
-    })
+    let (y, weight) = match norm {
+        Some(Norm::Batch(norm)) => (norm.forward(x, join, pass), Some(norm.weight.id)),
+        Some(Norm::Group(norm)) => (join.apply(norm.forward(x)), Some(norm.weight.id)),
+        None => (join.apply(x), None),
+    };
+    weight.inspect(|weight| report(*weight, &y));
+    activation.forward(y)
 }
 
 /// Normalisation over the batch. In training by the batch's own statistics, which move the running ones by a tenth: the variance

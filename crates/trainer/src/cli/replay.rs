@@ -37,8 +37,8 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     let dataset = settle::open(&options)?;
     if let Some(made_from) = &made_from {
         made_from.check_data(&dataset, run.path())?;
-        made_from.differences().iter().for_each(|line| stream::tell(format_args!("note     {line}")));
     }
+    let other = made_from.as_ref().map(Provenance::differences).unwrap_or_default();
 
     let again = Scratch::new()?;
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
@@ -50,11 +50,12 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     })?;
     match interrupted {
         Some(code) => Ok(code),
-        None => report(arguments, &run, &compared),
+        None => report(arguments, &run, &compared, &other),
     }
 }
 
-fn report(arguments: &Replay, run: &RunFolder, compared: &[Compared]) -> Result<u8> {
+/// `other` is what isn't here as it was where the run began.
+fn report(arguments: &Replay, run: &RunFolder, compared: &[Compared], other: &[String]) -> Result<u8> {
     let different = compared.iter().find(|epoch| epoch.recorded != epoch.replayed);
     match arguments.output.format {
         Format::Json => stream::print(serde_json::json!({
@@ -70,14 +71,12 @@ fn report(arguments: &Replay, run: &RunFolder, compared: &[Compared]) -> Result<
         stream::tell(format_args!("the weights of {} epochs are the same, to the bit", compared.len()));
         return Ok(code::OK);
     };
-    Err(Failure::with(
-        code::TARGET_MISSED,
-        anyhow!(
-            "`{}`: the weights differ from epoch {epoch} on: expected {recorded}, found {replayed}; the notes above say what is other \
-             here than where the run began",
-            run.path().display()
-        ),
-    ))
+    let other = match other.is_empty() {
+        true => "program, processor and number of compute threads are those that the run began with".to_owned(),
+        false => format!("what is other here: {}", other.join("; ")),
+    };
+    let what = format!("the weights differ from epoch {epoch} on: expected {recorded}, found {replayed}; {other}");
+    Err(Failure::with(code::TARGET_MISSED, anyhow!("`{}`: {what}", run.path().display())))
 }
 
 /// The epochs of `results.csv` with the hashes of their weights, but for one that the clock ended.

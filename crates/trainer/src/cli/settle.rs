@@ -9,7 +9,7 @@ use data::{Augment, Dataset, InputSpec, OpenOptions, TaskKind};
 use models::{Custom, ModelConfig};
 use serde::de::DeserializeOwned;
 use tasks::{ClassWeights, LossOptions};
-use trainer::{OptimizerConfig, ScheduleConfig, TrainConfig};
+use trainer::{OnNan, OptimizerConfig, ScheduleConfig, TrainConfig};
 
 use super::failure::{Failure, code};
 use super::options::{Choice, Options};
@@ -104,6 +104,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     options.label_smoothing.get_or_insert(0.0);
     options.class_weights.get_or_insert_with(|| "none".into());
     options.augment.get_or_insert_with(|| "none".into());
+    options.on_nan.get_or_insert_with(|| "stop".into());
     options.seed.get_or_insert(0);
     options.device.get_or_insert_with(|| "auto".into());
     options.workers.get_or_insert(1);
@@ -127,6 +128,7 @@ pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig
     config.clip_norm = options.clip_norm;
     config.clip_value = options.clip_value;
     config.augment = Augment::parse(options.augment.as_deref().unwrap_or("none"), &dataset.input, &dataset.targets)?;
+    config.on_nan = on_nan(options.on_nan.as_deref().unwrap_or("stop"))?;
     config.ema = options.ema;
     config.patience = options.patience;
     config.target_loss = options.target_loss;
@@ -221,6 +223,10 @@ fn unknown(flag: &str, name: &str, known: &[&str]) -> anyhow::Error {
 /// A word that the models crate knows by name.
 fn parsed<T: FromStr<Err = models::Error>>(flag: &str, word: Option<String>) -> Result<Option<T>> {
     word.map(|word| word.parse().map_err(|error| Failure::usage(anyhow!("{flag}: {error}")))).transpose()
+}
+
+fn on_nan(name: &str) -> Result<OnNan> {
+    OnNan::named(name).ok_or_else(|| unknown("--on-nan", name, OnNan::NAMES))
 }
 
 fn task(name: &str) -> Result<TaskKind> {

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use data::Dataset;
 use serde_json::json;
 use tasks::{Goal, Task};
-use trainer::{Checkpoint, Ended, EpochSummary, Event, Job, Provenance, Report, RunFolder, Settings};
+use trainer::{Checkpoint, Ended, EpochSummary, Event, Job, Provenance, Report, RunFolder, Settings, memory};
 
 use super::bar::Bar;
 use super::failure::{Failure, code};
@@ -89,6 +89,10 @@ impl Sitting {
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
         let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
+        // What a GPU has left, nobody says.
+        if let Some(available) = memory::available().filter(|_| device.hardware.starts_with("CPU")) {
+            memory::Estimate::of(&config, &dataset, task.outputs())?.check(available)?;
+        }
         let mut bar = Bar::new(report::unit(&dataset.input), quiet);
         for line in report::statement(&dataset) {
             bar.draw(&Event::Note(line));
@@ -201,6 +205,8 @@ impl Sitting {
             "monitor": self.task.monitor().0,
             "seconds": report.seconds,
             "changes": report.changes,
+            "left_out": report.left_out,
+            "rollbacks": report.rollbacks,
             "chosen_on": report.val.as_ref().map(|metrics| metrics.report()),
             "test": report.test.as_ref().map(|metrics| metrics.report()),
         })
