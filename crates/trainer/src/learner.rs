@@ -13,7 +13,7 @@ use tasks::{Metrics, Task};
 use crate::divergence::{self, HINT, Watched};
 use crate::gradient::{self, Accumulator};
 use crate::optimizer::{Optimizer, ParameterInfo};
-use crate::progress::{Best, Sums};
+use crate::progress::Best;
 use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
 use crate::{
@@ -37,8 +37,6 @@ pub(crate) struct Learner<'a> {
     lr: f64,
     /// Batches that the epoch's sums don't hold yet.
     unread: Unread,
-    /// The epoch's sums at the last update: what a checkpoint holds.
-    settled: Sums,
     /// Where the batches come from, if every step is to be looked at.
     watched: Option<Arc<Dataset>>,
     /// What the user should know, since it was last taken.
@@ -65,7 +63,6 @@ impl<'a> Learner<'a> {
             batches,
             lr: 0.0,
             unread: Unread::default(),
-            settled: Sums::default(),
             watched: None,
             notes: Vec::new(),
         };
@@ -166,9 +163,6 @@ impl Learner<'_> {
             .or_else(|error| self.read_losses().and_then(|()| Err(self.place().diverged(format!("{error}{HINT}")))))?;
         self.model = self.optimizer.step_scaled(self.model, gradients, self.lr, scale);
         self.progress.step += 1;
-        if !self.unread.mark_update() {
-            self.settled = self.progress.sums;
-        }
         if let Some(ema) = &mut self.ema {
             ema.update(&self.model);
         }
@@ -177,7 +171,7 @@ impl Learner<'_> {
 
     /// Brings the epoch's sums up to date: nothing is judged or saved before the losses are known to be finite.
     fn read_losses(&mut self) -> Result<(), Error> {
-        self.unread.read(&mut self.progress.sums, &mut self.settled)
+        self.unread.read(&mut self.progress.sums)
     }
 
     /// The last batch that was learned.
@@ -227,7 +221,6 @@ impl Learner<'_> {
         progress.epoch += 1;
         progress.batch = 0;
         let sums = std::mem::take(&mut progress.sums);
-        self.settled = Sums::default();
         let best = judge(&mut progress.best, progress.epoch, val, &self.task);
         if let Some((value, higher_is_better)) = val.and_then(|val| monitored(val, &self.task)) {
             self.schedule.epoch_ended(value, higher_is_better);
@@ -330,7 +323,6 @@ impl Learner<'_> {
             ema.load_state(state)?;
         }
         self.progress = checkpoint.progress;
-        self.settled = self.progress.sums;
         self.schedule = Schedule::new(&self.config.schedule, self.config.lr, self.progress.plateau.clone());
         self.lr = self.progress.lr.unwrap_or_else(|| self.next_lr());
         Ok(self)

@@ -37,8 +37,6 @@ struct Entry {
     loss: Tensor<1>,
     /// `[1]`, where the task counts them.
     hits: Option<Tensor<1>>,
-    /// Whether an update followed.
-    updated: bool,
 }
 
 /// The batches since the last reading, in order.
@@ -48,7 +46,7 @@ pub(crate) struct Unread(Vec<Entry>);
 impl Unread {
     /// Takes in a batch: its mean loss and how many of its samples were right, `[1]` each and without autodiff.
     pub(crate) fn push(&mut self, place: Place, samples: usize, loss: Tensor<1>, hits: Option<Tensor<1>>) {
-        self.0.push(Entry { place, samples, loss, hits, updated: false });
+        self.0.push(Entry { place, samples, loss, hits });
     }
 
     /// Whether it is time to read: after the first batch of an epoch, which shows that all is well, and then now and again.
@@ -56,16 +54,11 @@ impl Unread {
         self.0.len() >= EVERY || self.0.first().is_some_and(|entry| entry.place.batch == 1)
     }
 
-    /// An update followed the last batch. False where there is none: it was read before.
-    pub(crate) fn mark_update(&mut self) -> bool {
-        self.0.last_mut().map(|entry| entry.updated = true).is_some()
-    }
-
-    /// Reads everything, with one wait: adds it to `sums`, and makes `settled` what they were at the last update.
+    /// Reads everything, with one wait, and adds it to `sums`.
     ///
     /// # Errors
     /// [`Error::Diverged`] with the place of the first batch whose loss isn't finite.
-    pub(crate) fn read(&mut self, sums: &mut Sums, settled: &mut Sums) -> Result<(), Error> {
+    pub(crate) fn read(&mut self, sums: &mut Sums) -> Result<(), Error> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -80,9 +73,6 @@ impl Unread {
             }
             let samples = entry.samples;
             *sums += Sums { loss: loss * samples as f64, samples: samples as u64, correct };
-            if entry.updated {
-                *settled = *sums;
-            }
         }
         Ok(())
     }
@@ -100,27 +90,22 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_added_in_order_and_updates_settle_them() {
-        let (mut unread, mut sums, mut settled) = (Unread::default(), Sums::default(), Sums::default());
-        for batch in 1..=5 {
-            push(&mut unread, batch, batch as f32);
-            if batch == 3 {
-                assert!(unread.mark_update());
-            }
-        }
-        unread.read(&mut sums, &mut settled).unwrap();
+    fn numbers_are_added_in_order() {
+        let (mut unread, mut sums) = (Unread::default(), Sums::default());
+        (1..=5).for_each(|batch| push(&mut unread, batch, batch as f32));
+        unread.read(&mut sums).unwrap();
         assert_eq!((sums.loss, sums.samples, sums.correct), (150.0, 50, 20));
-        assert_eq!((settled.loss, settled.samples, settled.correct), (60.0, 30, 12));
-        assert!(!unread.mark_update(), "nothing is left");
+        unread.read(&mut sums).unwrap();
+        assert_eq!(sums.samples, 50, "nothing is left");
     }
 
     #[test]
     fn the_first_loss_that_is_not_finite_is_named_by_its_place() {
-        let (mut unread, mut sums, mut settled) = (Unread::default(), Sums::default(), Sums::default());
+        let mut unread = Unread::default();
         for (batch, loss) in [(7, 1.0), (8, f32::NAN), (9, f32::INFINITY)] {
             push(&mut unread, batch, loss);
         }
-        let error = unread.read(&mut sums, &mut settled).unwrap_err();
+        let error = unread.read(&mut Sums::default()).unwrap_err();
         assert!(matches!(error, Error::Diverged { step: 7, epoch: 1, batch: 8, .. }), "{error}");
     }
 
@@ -129,7 +114,7 @@ mod tests {
         let mut unread = Unread::default();
         push(&mut unread, 1, 1.0);
         assert!(unread.is_due());
-        unread.read(&mut Sums::default(), &mut Sums::default()).unwrap();
+        unread.read(&mut Sums::default()).unwrap();
         for batch in 2..2 + EVERY {
             assert!(!unread.is_due());
             push(&mut unread, batch, 1.0);
