@@ -186,7 +186,7 @@ fn go_on(
         // Validate: on samples that no gradient saw. The best epoch is chosen by this and nothing else.
         let (candidate, mut metrics) = (learner.candidate()?, None);
         if ended != Some(Ended::Interrupted) && !split.val.is_empty() {
-            metrics = match evaluate_until(&candidate, &task, &held_out(&split.val), &device, stop) {
+            metrics = match evaluate_until(&candidate, task, &held_out(&split.val), device, stop) {
                 Ok(metrics) => metrics,
                 Err(error) => return Err(leave(learner, keeper, error, on_event)),
             };
@@ -200,7 +200,7 @@ fn go_on(
         let summary = learner.end_epoch(metrics.as_ref());
         let file = ModelFile {
             model: candidate,
-            task: serde_json::to_value(&task).map_err(|error| Error::Config(error.to_string()))?,
+            task: serde_json::to_value(task).map_err(|error| Error::Config(error.to_string()))?,
             provenance: provenance.clone(),
             metrics: serde_json::json!({ "val": defined(&summary) }),
         };
@@ -217,10 +217,10 @@ fn go_on(
     let best_epoch = learner.progress.best.as_ref().map_or(0, |best| best.epoch);
     let (mut val, mut test) = (None, None);
     if ended != Ended::Interrupted && best_epoch > 0 {
-        let best = ModelFile::load(&run.best(), &device)?.model;
+        let best = ModelFile::load(&run.best(), device)?.model;
         for (indices, measured) in [(&split.val, &mut val), (&split.test, &mut test)] {
             if !indices.is_empty() && ended != Ended::Interrupted {
-                *measured = evaluate_until(&best, &task, &held_out(indices), &device, stop)?;
+                *measured = evaluate_until(&best, task, &held_out(indices), device, stop)?;
                 ended = if measured.is_none() { Ended::Interrupted } else { ended };
             }
         }
