@@ -1,10 +1,11 @@
-//! The project's chores: `cargo xtask check | tidy | golden | bench`. Owns the command line; every chore has a file of its own.
+//! The project's chores: `cargo xtask check | tidy | golden | bench | crash`. Owns the command line; every chore has a file of its own.
 //! Depends on no crate of ours, so that it builds in seconds and can judge them all.
 
 use std::process::ExitCode;
 
 mod bench;
 mod check;
+mod crash;
 mod golden;
 mod tidy;
 mod workspace;
@@ -17,7 +18,11 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [--peers PYTHON] [--only WHAT[:MODEL[:BATCH]],..] [--quick] [--json] [--mnist DIR] [--threads N]
                    speed and memory of training and prediction against the same networks in plain Burn and, with a Python that
                    has xtask/peers/requirements.txt, in PyTorch and ONNX Runtime; WHAT is train, predict, memory,
-                   start or mnist";
+                   start or mnist
+  crash [--kills N] [--power N] [--faults] [--seed N] [--json]
+                   kills a run N times at random moments, a good part of them inside of a save; cuts its power at N moments and
+                   rebuilds what the disk might hold; lets the system refuse every call in turn: each time it is resumed and must come
+                   to the bits of a run that nothing happened to. 200 kills if nothing is asked for";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +32,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["golden"] => golden::run(),
         ["bench", options @ ..] => bench::run(options),
+        ["crash", options @ ..] => crash::run(options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// The folder of the root `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
@@ -28,6 +29,40 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("{shown} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{shown} printed something that is no text"))
+}
+
+/// Builds what `selection` names and says where the program called `name` lies.
+pub(crate) fn build(selection: &[&str], name: &str) -> Result<PathBuf> {
+    eprintln!("building {name}");
+    let mut command = cargo(&["build", "--quiet", "--message-format", "json-render-diagnostics"]);
+    let text = output(command.args(selection).stderr(Stdio::inherit()))?;
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut programs = messages.filter(|message| message["target"]["name"] == name);
+    let found = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    let found = found.with_context(|| format!("cargo built no program {name}"))?;
+    if !Path::new(&found).exists() {
+        bail!("cargo says {name} is {}, and there is nothing", found.display());
+    }
+    Ok(found)
+}
+
+/// A folder for files that nobody needs afterwards.
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    /// A new one, its name ending in `purpose`.
+    pub(crate) fn new(purpose: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("striate-{}-{purpose}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Best effort: a scratch folder left behind harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A file of the tree: its path from the root, with `/` between the parts, and its text.

@@ -1,12 +1,11 @@
 //! How each process of the benchmark is started: our two examples, built first, and the peers' scripts. All get the same threads.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::Result;
 
-use crate::workspace;
+use crate::workspace::{self, build};
 
 /// Package, example, and what it does.
 const EXAMPLES: [(&str, &str, &[&str]); 2] =
@@ -59,19 +58,4 @@ pub(crate) fn script_arguments(name: &str, arguments: &[&str]) -> Vec<String> {
     let script = workspace::root().join("xtask/peers").join(name).to_string_lossy().into_owned();
     let arguments = arguments.iter().map(|argument| argument.to_string());
     ["-B".to_owned(), script].into_iter().chain(arguments).collect()
-}
-
-/// Builds what `selection` names and says where the program called `name` lies.
-pub(crate) fn build(selection: &[&str], name: &str) -> Result<PathBuf> {
-    eprintln!("building {name}");
-    let mut command = workspace::cargo(&["build", "--quiet", "--message-format", "json-render-diagnostics"]);
-    let text = workspace::output(command.args(selection).stderr(Stdio::inherit()))?;
-    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut programs = messages.filter(|message| message["target"]["name"] == name);
-    let found = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    let found = found.with_context(|| format!("cargo built no program {name}"))?;
-    if !Path::new(&found).exists() {
-        bail!("cargo says {name} is {}, and there is nothing", found.display());
-    }
-    Ok(found)
 }

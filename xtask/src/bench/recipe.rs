@@ -7,10 +7,9 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::command::{build, script_arguments, set_threads};
+use super::command::{script_arguments, set_threads};
 use super::contest::median;
-use super::startup::Scratch;
-use crate::workspace;
+use crate::workspace::{self, Scratch, build};
 
 const TURNS: usize = 3;
 const RECIPE: &str = "datasets/mnist/fast.toml";

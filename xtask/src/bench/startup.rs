@@ -1,16 +1,16 @@
 //! `infer predict` of one image, from process start to its end: what somebody waits for at a prompt. The network is `cnn`, trained for a
 //! moment on the digits inside the binary.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::command::{build, set_threads};
+use super::command::set_threads;
 use super::contest::median;
-use crate::workspace;
+use crate::workspace::{self, Scratch, build};
 
 /// Seconds that the wait may last.
 const MOST: f64 = 0.050;
@@ -49,23 +49,4 @@ fn once(infer: &Path, runs: &Path, image: &Path, threads: usize) -> Result<f64> 
     let seconds = start.elapsed().as_secs_f64();
     ensure!(answer.contains("image.pgm"), "infer said nothing of the image: {answer}");
     Ok(seconds)
-}
-
-/// A folder for files that nobody needs afterwards.
-pub(crate) struct Scratch(pub(crate) PathBuf);
-
-impl Scratch {
-    /// A new one, its name ending in `purpose`.
-    pub(crate) fn new(purpose: &str) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("striate-bench-{}-{purpose}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Best effort: a scratch folder left behind harms nobody.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -1,0 +1,82 @@
+//! The system refuses: every call of a kind in turn, once, and every write from some call on, as where a disk is full. The run goes on
+//! and comes to the same bits, or ends with 7, and then is resumed to them.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::lab::{Lab, ends, said};
+
+/// Numbers of errors on Linux.
+const ERRORS: [(&str, i32); 2] = [("ENOSPC", 28), ("EIO", 5)];
+/// Where refusing begins for good, as parts of all writes.
+const FROM: usize = 24;
+
+/// Every call of every kind.
+///
+/// # Errors
+/// If one of them ends in a panic, another exit code, or other bits.
+pub(super) fn run(lab: &Lab) -> Result<Value> {
+    let counts = count(lab)?;
+    let (mut once, mut ever, mut ended_with_7) = (0, 0, 0);
+    for (call, &count) in &counts {
+        for (error, code) in ERRORS {
+            for at in 1..=count {
+                ended_with_7 += usize::from(refuse(lab, &format!("{call}:{at}:{code}:once"))?);
+                once += 1;
+                eprint!("\r{call} {at} of {count}, {error}      ");
+            }
+            for at in (1..=count).step_by((count / FROM).max(1)) {
+                ended_with_7 += usize::from(refuse(lab, &format!("{call}:{at}:{code}:ever"))?);
+                ever += 1;
+            }
+        }
+    }
+    eprintln!();
+    Ok(
+        json!({ "calls": counts, "refused_once": once, "refused_for_good": ever, "ended_with_7": ended_with_7, "lost": 0 }),
+    )
+}
+
+/// How often the run makes each call.
+fn count(lab: &Lab) -> Result<BTreeMap<String, usize>> {
+    let (run, file) = (lab.run("counted"), lab.folder().join("counts"));
+    let mut command = lab.shimmed(lab.train("counted"), &run)?;
+    command.env("STRIATE_SHIM_COUNT", &file);
+    ends(command, &[0])?;
+    lab.compare(&run)?;
+    let text = fs::read_to_string(&file).context("the calls were not counted")?;
+    let counts: BTreeMap<String, usize> = text
+        .lines()
+        .filter_map(|line| line.split_once(' ').and_then(|(call, count)| Some((call.to_owned(), count.parse().ok()?))))
+        .collect();
+    ensure!(counts.get("fsync").is_some_and(|&count| count > 10), "the calls were not seen: {counts:?}");
+    Ok(counts)
+}
+
+/// One run with a refusal: whether it ended by it.
+fn refuse(lab: &Lab, what: &str) -> Result<bool> {
+    let run = lab.run("refused");
+    let _ = fs::remove_dir_all(&run);
+    let mut command = lab.shimmed(lab.train("refused"), &run)?;
+    command.env("STRIATE_SHIM_FAIL", what);
+    // 1: the system refused before there was a run to save.
+    let output = ends(command, &[0, 1, 7]).with_context(|| format!("STRIATE_SHIM_FAIL={what}"))?;
+    let resumed = || -> Result<()> {
+        if output.status.success() {
+            return lab.compare(&run);
+        }
+        ensure!(said(&output).lines().filter(|line| line.starts_with("error")).count() == 1, "{}", said(&output));
+        if !run.join("args.toml").exists() {
+            return Ok(());
+        }
+        ensure!(output.status.code() == Some(7), "a run that was begun ended with 1: {}", said(&output));
+        let again = ends(lab.resume(&run), &[0])?;
+        ensure!(!said(&again).contains("falling back"), "a checkpoint was damaged: {}", said(&again));
+        lab.compare(&run)
+    };
+    resumed().with_context(|| format!("STRIATE_SHIM_FAIL={what}"))?;
+    Ok(!output.status.success())
+}
