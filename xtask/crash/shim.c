@@ -1,12 +1,12 @@
-/* Preloaded into a process on Linux: writes down every change that it makes to files below STRIATE_SHIM_ROOT, and lets the system refuse
+/* Preloaded into a process on Linux: writes down every change that it makes to files below SHIM_ROOT, and lets the system refuse
  * one of them. What the tests make of that is xtask/src/crash's matter.
  *
- * STRIATE_SHIM_TRACE=FILE   a line for each change, in order; the bytes that are written stand in FILE.data, one after the other:
+ * SHIM_TRACE=FILE   a line for each change, in order; the bytes that are written stand in FILE.data, one after the other:
  *                             open FD create|keep cut|whole PATH     write FD OFFSET LENGTH     cut FD LENGTH     sync FD     close FD
  *                             rename FROM TO     mkdir PATH     unlink PATH     rmdir PATH
- * STRIATE_SHIM_FAIL=CALL:N:ERRNO:once|ever   the N-th such call below the root (counted from 1) fails, or it and all that follow;
+ * SHIM_FAIL=CALL:N:ERRNO:once|ever   the N-th such call below the root (counted from 1) fails, or it and all that follow;
  *                             CALL is open, write, fsync, rename, mkdir or unlink
- * STRIATE_SHIM_COUNT=FILE   at the process's end, how often each CALL was made */
+ * SHIM_COUNT=FILE   at the process's end, how often each CALL was made */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -46,15 +46,15 @@ static void put(int file, const void *bytes, size_t length) {
 static void start(void) {
     if (ready) return;
     ready = 1;
-    root = getenv("STRIATE_SHIM_ROOT");
-    const char *path = getenv("STRIATE_SHIM_TRACE");
+    root = getenv("SHIM_ROOT");
+    const char *path = getenv("SHIM_TRACE");
     if (path) {
         char data[PATH_MAX];
         snprintf(data, sizeof data, "%s.data", path);
         trace = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         trace_data = (int)syscall(SYS_openat, AT_FDCWD, data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     }
-    const char *fail = getenv("STRIATE_SHIM_FAIL");
+    const char *fail = getenv("SHIM_FAIL");
     char name[16], how[16];
     if (fail && sscanf(fail, "%15[a-z]:%ld:%d:%15s", name, &fail_at, &fail_errno, how) == 4) {
         fail_ever = strcmp(how, "ever") == 0;
@@ -64,7 +64,7 @@ static void start(void) {
 }
 
 __attribute__((destructor)) static void end(void) {
-    const char *path = getenv("STRIATE_SHIM_COUNT");
+    const char *path = getenv("SHIM_COUNT");
     if (!ready || !path) return;
     int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     for (int call = 0; call < CALLS; call++) {

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::lab::{Lab, ends, said};
 
+/// Steps between saves.
+const STEPS: usize = 60;
 /// Numbers of errors on Linux.
 const ERRORS: [(&str, i32); 2] = [("ENOSPC", 28), ("EIO", 5)];
 /// Where refusing begins for good, as parts of all writes.
@@ -43,8 +45,8 @@ pub(super) fn run(lab: &Lab) -> Result<Value> {
 /// How often the run makes each call.
 fn count(lab: &Lab) -> Result<BTreeMap<String, usize>> {
     let (run, file) = (lab.run("counted"), lab.folder().join("counts"));
-    let mut command = lab.shimmed(lab.train("counted"), &run)?;
-    command.env("STRIATE_SHIM_COUNT", &file);
+    let mut command = lab.shimmed(lab.train("counted", STEPS), &run)?;
+    command.env("SHIM_COUNT", &file);
     ends(command, &[0])?;
     lab.compare(&run)?;
     let text = fs::read_to_string(&file).context("the calls were not counted")?;
@@ -60,10 +62,10 @@ fn count(lab: &Lab) -> Result<BTreeMap<String, usize>> {
 fn refuse(lab: &Lab, what: &str) -> Result<bool> {
     let run = lab.run("refused");
     let _ = fs::remove_dir_all(&run);
-    let mut command = lab.shimmed(lab.train("refused"), &run)?;
-    command.env("STRIATE_SHIM_FAIL", what);
+    let mut command = lab.shimmed(lab.train("refused", STEPS), &run)?;
+    command.env("SHIM_FAIL", what);
     // 1: the system refused before there was a run to save.
-    let output = ends(command, &[0, 1, 7]).with_context(|| format!("STRIATE_SHIM_FAIL={what}"))?;
+    let output = ends(command, &[0, 1, 7]).with_context(|| format!("SHIM_FAIL={what}"))?;
     let resumed = || -> Result<()> {
         if output.status.success() {
             return lab.compare(&run);
@@ -77,6 +79,6 @@ fn refuse(lab: &Lab, what: &str) -> Result<bool> {
         ensure!(!said(&again).contains("falling back"), "a checkpoint was damaged: {}", said(&again));
         lab.compare(&run)
     };
-    resumed().with_context(|| format!("STRIATE_SHIM_FAIL={what}"))?;
+    resumed().with_context(|| format!("SHIM_FAIL={what}"))?;
     Ok(!output.status.success())
 }

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use super::Chance;
 use super::lab::{Lab, ends, newest, said, unfinished};
 
+/// Steps between saves.
+const STEPS: usize = 8;
 /// Kills in one run, at most.
 const IN_A_RUN: usize = 8;
 /// Points of a save that a process passes at most before it dies at one.
@@ -75,7 +77,7 @@ fn begin(lab: &Lab, name: &str, run: &Path) -> Result<Command> {
     // Killed before it had written what it is: nothing was trained.
     ensure!(newest(run).is_none(), "checkpoints of a run without args.toml");
     let _ = std::fs::remove_dir_all(run);
-    Ok(lab.train(name))
+    Ok(lab.train(name, STEPS))
 }
 
 /// Kills it at a point of a save or at any moment, as chance has it: whether that was inside of a save; `None` if it ended before.

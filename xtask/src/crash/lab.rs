@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::{self, build};
 
-/// Dropout, augmentation, batch norm, momentum, averaged weights; a save at every eighth step.
+/// Dropout, augmentation, batch norm, momentum, averaged weights; three epochs. How often it is saved changes no bit.
 const TRAIN: &str = "train digits --limit 600 --model cnn --filters 8,16 --norm batch --dropout 0.2 --augment light --optimizer sgd \
-    --lr 0.05 --ema 0.9 --batch 16 --epochs 3 --checkpoint-steps 8 --quiet";
+    --lr 0.05 --ema 0.9 --batch 16 --epochs 3 --quiet";
 
 /// A trainer, and what its run must come to.
 pub(super) struct Lab {
@@ -42,7 +42,7 @@ impl Lab {
         let mut lab = Self { trainer, folder: folder.to_owned(), shim: None, expected: nothing, time: Duration::ZERO };
         lab.shim = lab.build_shim();
         let start = Instant::now();
-        workspace::output(&mut lab.train("straight"))?;
+        workspace::output(&mut lab.train("straight", 1000))?;
         lab.time = start.elapsed();
         lab.expected = lab.outcome(&lab.run("straight"))?;
         Ok(lab)
@@ -58,10 +58,11 @@ impl Lab {
         &self.folder
     }
 
-    /// The command that begins the run `name`.
-    pub(super) fn train(&self, name: &str) -> Command {
+    /// The command that begins the run `name`, which is saved after so many steps, and after each epoch.
+    pub(super) fn train(&self, name: &str, steps: usize) -> Command {
         let mut command = self.command();
         command.args(TRAIN.split_whitespace()).args(["--runs", "runs", "--name", name]);
+        command.arg("--checkpoint-steps").arg(steps.to_string());
         command
     }
 
@@ -124,7 +125,7 @@ impl Lab {
         let Some(shim) = &self.shim else {
             bail!("what the system is asked can only be watched on Linux with a C compiler (`cc`)")
         };
-        command.env("LD_PRELOAD", shim).env("STRIATE_SHIM_ROOT", folder);
+        command.env("LD_PRELOAD", shim).env("SHIM_ROOT", folder);
         Ok(command)
     }
 

@@ -10,6 +10,8 @@ use super::Chance;
 use super::disk::{Change, Disk, Mood, read};
 use super::lab::{Lab, ends, newest, said};
 
+/// Steps between saves.
+const STEPS: usize = 8;
 /// Builds and resumes `states` disks.
 ///
 /// # Errors
@@ -17,8 +19,8 @@ use super::lab::{Lab, ends, newest, said};
 pub(super) fn run(lab: &Lab, states: usize, seed: u64) -> Result<Value> {
     let (runs, trace) = (lab.folder().join("runs"), lab.folder().join("trace"));
     fs::create_dir_all(&runs)?;
-    let mut command = lab.shimmed(lab.train("traced"), &runs)?;
-    command.env("STRIATE_SHIM_TRACE", &trace);
+    let mut command = lab.shimmed(lab.train("traced", STEPS), &runs)?;
+    command.env("SHIM_TRACE", &trace);
     ends(command, &[0])?;
     lab.compare(&lab.run("traced"))?;
     let data = fs::read(lab.folder().join("trace.data"))?;
