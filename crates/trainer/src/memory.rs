@@ -1,8 +1,8 @@
 //! How much memory a training step takes, before the first one: so that a batch that cannot fit is refused with a number, instead of the
 //! system ending the process. An estimate for the CPU; `docs/reliability.md` compares it with what was measured.
 
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs};
 
 use data::Dataset;
 
@@ -102,8 +102,14 @@ fn limit(root: &Path, groups: &str) -> Option<u64> {
     folder.ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()
 }
 
-/// `1.5 GiB`.
-fn readable(bytes: u64) -> String {
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&readable(self.total()))
+    }
+}
+
+/// Bytes as people write them: `1.5 GiB`.
+pub fn readable(bytes: u64) -> String {
     let (mut number, mut unit) = (bytes as f64 / 1024.0, "KiB");
     for next in ["MiB", "GiB", "TiB"] {
         if number >= 1024.0 {

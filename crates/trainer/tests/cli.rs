@@ -148,6 +148,18 @@ fn a_replay_finds_the_same_weights_and_the_first_epoch_that_differs() {
 }
 
 #[test]
+fn a_replay_of_a_run_with_epochs_added_compares_those_before() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = quick(scratch.path(), &["--schedule", "cosine"]);
+    let folder = run.to_str().unwrap();
+    succeeds(trainer(scratch.path(), &["resume", folder, "--epochs", "4", "--quiet"]));
+    let output = succeeds(trainer(scratch.path(), &["replay", folder, "--quiet"]));
+    assert_eq!(stdout(&output).lines().count(), 2, "{}", stdout(&output));
+    let text = stderr(&output);
+    assert!(text.contains("from step 10 on the run is not bit-exact (epochs 4 instead of 2)"), "{text}");
+}
+
+#[test]
 fn a_replay_computes_with_as_many_threads_as_the_run_and_says_where_it_must_not() {
     let scratch = tempfile::tempdir().unwrap();
     let with_threads = |threads: &str, arguments: &[&str]| {

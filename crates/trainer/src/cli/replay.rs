@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
+use data::Dataset;
 use serde::Serialize;
-use trainer::{EpochSummary, Error, Provenance, RunFolder};
+use trainer::{Change, Checkpoint, EpochSummary, Error, Provenance, RunFolder};
 
 use super::failure::{Failure, code};
 use super::options::Options;
@@ -34,11 +35,26 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     options.split = Some(run.split());
     // Where the clock ended the run is known; it must not end this one elsewhere.
     options.time = None;
+    let changes = Checkpoint::load_newest(&run.checkpoints()).map(|(newest, _)| newest.progress.changes);
+    let changes = changes.unwrap_or_default();
+    as_before(&mut options, &changes);
     let dataset = settle::open(&options)?;
     if let Some(made_from) = &made_from {
         made_from.check_data(&dataset, run.path())?;
     }
     let other = made_from.as_ref().map(Provenance::differences).unwrap_or_default();
+
+    if let Some(Change { step, setting, was, now }) = changes.first() {
+        stream::tell(format_args!(
+            "note     from step {step} on the run is not bit-exact ({setting} {now} instead of {was}): epochs before it are compared"
+        ));
+        recorded.truncate((step / steps(&options, &dataset)) as usize);
+        if recorded.is_empty() {
+            let what =
+                format!("no epoch ended before step {step}, where {setting} changed: there is nothing to compare");
+            return Err(Error::Checkpoint { path: run.path().to_owned(), what }.into());
+        }
+    }
 
     let again = Scratch::new()?;
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
@@ -77,6 +93,23 @@ fn report(arguments: &Replay, run: &RunFolder, compared: &[Compared], other: &[S
     };
     let what = format!("the weights differ from epoch {epoch} on: expected {recorded}, found {replayed}; {other}");
     Err(Failure::with(code::TARGET_MISSED, anyhow!("`{}`: {what}", run.path().display())))
+}
+
+/// What was given anew on resuming as it was before.
+fn as_before(options: &mut Options, changes: &[Change]) {
+    for change in changes.iter().rev() {
+        match change.setting.as_str() {
+            "epochs" => options.epochs = change.was.parse().ok(),
+            "device" => options.device = Some(change.was.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// Optimizer steps in an epoch.
+fn steps(options: &Options, dataset: &Dataset) -> u64 {
+    let batches = dataset.split.train.len().div_ceil(options.batch.unwrap_or(1).max(1));
+    batches.div_ceil(options.accumulate.unwrap_or(1).max(1)).max(1) as u64
 }
 
 /// The epochs of `results.csv` with the hashes of their weights, but for one that the clock ended.

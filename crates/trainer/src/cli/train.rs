@@ -89,16 +89,21 @@ impl Sitting {
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
         let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
-        // What a GPU has left, nobody says.
-        if let Some(available) = memory::available().filter(|_| device.hardware.starts_with("CPU")) {
-            memory::Estimate::of(&config, &dataset, task.outputs())?.check(available)?;
-        }
         let mut bar = Bar::new(report::unit(&dataset.input), quiet);
         for line in report::statement(&dataset) {
             bar.draw(&Event::Note(line));
         }
         bar.draw(&Event::Note(format!("augment  {}", config.augment)));
         bar.draw(&Event::Note(format!("device   {}", device.name)));
+        // What a GPU has left, nobody says.
+        if let Some(available) = memory::available().filter(|_| device.hardware.starts_with("CPU")) {
+            let step = memory::Estimate::of(&config, &dataset, task.outputs())?;
+            step.check(available)?;
+            bar.draw(&Event::Note(format!(
+                "memory   about {step} for a step; {} are available",
+                memory::readable(available)
+            )));
+        }
         if let Some(note) = &device.note {
             bar.draw(&Event::Note(format!("note     {note}")));
         }
