@@ -166,10 +166,7 @@ impl Checkpoint {
         ))
     }
 
-    /// The newest whole checkpoint below `folder` of the moment before the first step of an epoch, counted from 0.
-    ///
-    /// # Errors
-    /// If the system refuses to say what is there.
+    /// The newest whole checkpoint below `folder` of the moment before the first step of an epoch, counted from 0, if there is one.
     pub(crate) fn at_beginning_of(epoch: usize, folder: &Path) -> Result<Option<Self>, Error> {
         let begins = |checkpoint: &Self| checkpoint.progress.epoch == epoch && checkpoint.progress.batch == 0;
         Ok(list(folder)?.iter().rev().filter_map(|path| Self::load(path).ok()).find(begins))

@@ -2,6 +2,7 @@
 //! the bits, and a fingerprint of the data. No clock, no host name. What the model file says of its making is the caller's.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 
 use data::{Dataset, Fingerprint};
@@ -151,8 +152,13 @@ fn locked(name: &str) -> Option<&'static str> {
 }
 
 fn binary_hash() -> String {
-    let bytes = std::env::current_exe().and_then(std::fs::read);
-    bytes.map(|bytes| sha256(&bytes)).unwrap_or_default()
+    let hash = || -> std::io::Result<String> {
+        let (mut file, mut hash) = (File::open(std::env::current_exe()?)?, Sha256::new());
+        // In pieces: the program is larger than what a small training takes.
+        std::io::copy(&mut file, &mut hash)?;
+        Ok(hex(&hash.finalize()))
+    };
+    hash().unwrap_or_default()
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -190,8 +190,7 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_CLIP_VALUE", value_name = "VALUE", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_value: Option<f64>,
-    /// What to do about a batch whose loss or gradient is NaN or infinite: stop; skip it (10 of an epoch at most, and half of it); or rollback to the
-    /// beginning of the epoch with half the learning rate (5 times at most) [default: stop]
+    /// On a NaN or infinite loss or gradient: stop, skip the batch, or rollback to the epoch's start at half the rate [default: stop]
     #[arg(long, env = "STRIATE_ON_NAN", value_name = "WHAT", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_nan: Option<String>,
