@@ -115,7 +115,6 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    #[expect(clippy::too_many_arguments, reason = "what one thread reads and writes")]
     fn part(
         &self,
         part: Range<usize>,
