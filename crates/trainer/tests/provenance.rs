@@ -149,3 +149,14 @@ fn a_run_that_diverges_exits_with_5_and_names_the_layer() {
     ends(trainer(scratch.path(), &[&QUICK[..], &diverge].concat()), 5, "the outputs of layer `hidden.1.linear` are ");
     ends(trainer(scratch.path(), &[&QUICK[..], &["--on-nan", "skp"]].concat()), 2, "did you mean `skip`?");
 }
+
+#[test]
+fn an_epoch_that_the_clock_cut_short_is_not_compared() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = quick(scratch.path(), &["--time", "0s"]);
+    ends(
+        trainer(scratch.path(), &["replay", run.to_str().unwrap()]),
+        4,
+        "expected at least one whole epoch, found none",
+    );
+}

@@ -133,12 +133,13 @@ fn recorded(run: &RunFolder) -> Result<Vec<(usize, String)>> {
         }
         recorded.push((number, row[weights].to_owned()));
     }
-    if ended_by_time(run) && recorded.len() > 1 {
-        recorded.pop();
+    if ended_by_time(run) && recorded.pop().is_some() {
         stream::tell("note     the last epoch was ended by the clock and isn't compared");
     }
     match recorded.is_empty() {
-        true => Err(bad("expected at least one epoch, found none: there is nothing to compare".to_owned()).into()),
+        true => {
+            Err(bad("expected at least one whole epoch, found none: there is nothing to compare".to_owned()).into())
+        }
         false => Ok(recorded),
     }
 }
