@@ -1,5 +1,5 @@
 //! Every point inside of a save, with the feature `failpoints`: the process dies there, or the system refuses there.
-#![cfg(all(unix, feature = "failpoints"))]
+#![cfg(all(unix, feature = "flex", feature = "failpoints"))]
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod program;
