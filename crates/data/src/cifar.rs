@@ -3,9 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::error::regular;
 use crate::pixels::{Arrays, MEMORY};
 use crate::{Dataset, Error, Found, OpenOptions, Part, Sources, Targets};
 
+/// Batches of CIFAR-10 to train on: fewer are a download that was cut short.
+const BATCHES: usize = 5;
 const PIXELS: usize = 3 * 32 * 32;
 
 /// The files of one of the two sets.
@@ -35,6 +38,18 @@ pub(crate) fn find(folder: &Path) -> Result<Option<Files>, Error> {
     let mut batches: Vec<(PathBuf, Part)> =
         names.iter().filter(ten).map(|name| (folder.join(name), Part::Train)).collect();
     if !batches.is_empty() || has("test_batch.bin") {
+        let expected = (1..=BATCHES).map(|number| folder.join(format!("data_batch_{number}.bin"))).collect::<Vec<_>>();
+        let found = || batches.iter().map(|(file, _)| file);
+        if !batches.is_empty() && !found().eq(&expected) {
+            let missing = expected.iter().find(|file| !found().any(|found| found == *file));
+            let (what, file) = match missing {
+                Some(file) => ("is missing", file),
+                None => ("is none of them", found().find(|file| !expected.contains(file)).unwrap_or(&expected[0])),
+            };
+            let name = file.file_name().unwrap_or_default().display();
+            let what = format!("CIFAR-10 has data_batch_1.bin to data_batch_{BATCHES}.bin, and `{name}` {what}");
+            return Err(Error::unusable(folder, what, "unpack the archive again, or `trainer data fetch cifar10`"));
+        }
         batches.extend(has("test_batch.bin").then(|| (folder.join("test_batch.bin"), Part::Test)));
         return Ok(Some(Files { batches, names: folder.join("batches.meta.txt"), classes: 10 }));
     }
@@ -61,7 +76,7 @@ pub(crate) fn load(path: &Path, files: &Files, options: &OpenOptions) -> Result<
     let mut notes = Vec::new();
     let names = names(files, &mut notes)?;
     let labels = if files.classes == 10 { 1 } else { 2 };
-    let sizes = files.batches.iter().map(|(file, _)| std::fs::metadata(file).map_err(|source| Error::io(file, source)));
+    let sizes = files.batches.iter().map(|(file, _)| regular(file));
     let total = sizes.collect::<Result<Vec<_>, _>>()?.iter().map(std::fs::Metadata::len).sum::<u64>();
     if total > MEMORY {
         return Err(Error::unusable(
@@ -110,10 +125,17 @@ fn names(files: &Files, notes: &mut Vec<String>) -> Result<Vec<String>, Error> {
         notes.push(format!("classes have numbers for names: `{name}` isn't there"));
         return Ok((0..files.classes).map(|class| class.to_string()).collect());
     }
+    let about = regular(&files.names)?;
+    if about.len() > 1 << 20 {
+        return Err(Error::malformed(&files.names, "file", "a name a line", format!("{} bytes", about.len())));
+    }
     let text = std::fs::read_to_string(&files.names).map_err(|source| Error::io(&files.names, source))?;
     let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
     if names.len() != files.classes {
         return Err(Error::malformed(&files.names, "lines", format!("{} class names", files.classes), names.len()));
+    }
+    if let Some(at) = (1..names.len()).find(|&at| names[..at].contains(&names[at])) {
+        return Err(Error::malformed(&files.names, "lines", "every class name once", format!("`{}` again", names[at])));
     }
     Ok(names)
 }

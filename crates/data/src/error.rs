@@ -96,6 +96,21 @@ impl Error {
         Self::Internal { what: what.to_string() }
     }
 
+    /// What the csv crate says of `path`, in our words.
+    pub(crate) fn csv(path: &Path, error: &csv::Error) -> Self {
+        let place = error.position().map_or_else(|| "text".into(), |position| format!("line {}", position.line()));
+        match error.kind() {
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                Self::malformed(path, place, format!("{expected_len} fields as in the first row"), len)
+            }
+            csv::ErrorKind::Utf8 { err, .. } => {
+                Self::malformed(path, place, "UTF-8 text", format!("other bytes in field {}", err.field() + 1))
+            }
+            csv::ErrorKind::Io(source) => Self::malformed(path, place, "text", source),
+            _ => Self::malformed(path, place, "rows of fields", error),
+        }
+    }
+
     /// Whether the user's command line is at fault rather than the data (exit code 2 instead of 3).
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Option { .. })
@@ -110,6 +125,17 @@ impl Error {
             Self::Io { .. } | Self::Malformed { .. } | Self::Unusable { .. } => 3,
         }
     }
+}
+
+/// Refuses what is no regular file, before it is opened: a pipe would wait for its writer, and some devices never end.
+pub(crate) fn regular(path: &Path) -> Result<std::fs::Metadata, Error> {
+    let about = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
+    let found = match (about.is_file(), about.is_dir()) {
+        (true, _) => return Ok(about),
+        (false, true) => "a folder",
+        (false, false) => "a pipe or a device",
+    };
+    Err(Error::malformed(path, "itself", "a regular file", found))
 }
 
 /// Whether the system has no more memory or no more room on the disk, must not write on it, or the disk fails (EIO): exit code 7, whatever

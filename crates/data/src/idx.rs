@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::error::regular;
 use crate::pixels::{Arrays, MEMORY};
 use crate::{Dataset, Error, Found, OpenOptions, Part, Sources, Targets};
 
@@ -189,7 +190,7 @@ struct Idx {
 /// Reads a file into memory that has `room` for as many bytes more.
 fn read(path: &Path, room: u64) -> Result<Idx, Error> {
     let io = |source| Error::io(path, source);
-    let size = std::fs::metadata(path).map_err(io)?.len();
+    let size = regular(path)?.len();
     let mut magic = Vec::new();
     std::fs::File::open(path).map_err(io)?.take(2).read_to_end(&mut magic).map_err(io)?;
     let file = std::io::BufReader::new(std::fs::File::open(path).map_err(io)?);
@@ -224,6 +225,10 @@ fn parse(mut reader: impl Read, path: &Path, [bound, likely]: [u64; 2], room: u6
     let declared = match declared {
         Some(0) => return Err(bad_dims(path, "at least one value", &dims)),
         Some(declared) if declared <= bound.saturating_sub(header) => declared,
+        Some(declared) if bound == likely => {
+            let expected = format!("{declared} bytes of values, as the header {dims:?} says");
+            return Err(Error::malformed(path, "after the header", expected, bound.saturating_sub(header)));
+        }
         _ => {
             return Err(bad_dims(
                 path,

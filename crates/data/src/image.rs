@@ -8,14 +8,19 @@
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
-use ::image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage, metadata::Orientation};
+use ::image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage, metadata::Orientation,
+};
 
+use crate::error::regular;
 use crate::{Error, ImageSpec, resize};
 
 /// Images of more pixels are refused before memory is taken for them.
 pub const MAX_PIXELS: u64 = 100_000_000;
 /// Images of a longer side are refused: it is what JPEG can express.
 pub const MAX_SIDE: u32 = 65_535;
+/// The longest side of what a network takes: a batch of larger ones fits in no memory.
+pub const MAX_INPUT: usize = 4096;
 /// The largest file that is read.
 const MAX_FILE: u64 = 1 << 30;
 const FORMATS: &str = "an image (png, jpeg, bmp, gif, webp, pnm or tiff)";
@@ -45,9 +50,9 @@ pub fn has_image_name(path: &Path) -> bool {
 /// # Errors
 /// A file that cannot be read, is no image, or declares an absurd size.
 pub fn probe(path: &Path) -> Result<Header, Error> {
-    size(path)?;
+    let len = size(path)?;
     let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    let (decoder, orientation) = decoder(BufReader::new(file), path)?;
+    let (decoder, orientation) = decoder(BufReader::new(file), len, path)?;
     let (width, height) = decoder.dimensions();
     let turned = matches!(
         orientation,
@@ -71,11 +76,7 @@ pub fn decode_file(path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
 
 /// Bytes of the file `path`. Opening a pipe would wait for a writer, and some devices never end.
 fn size(path: &Path) -> Result<u64, Error> {
-    let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
-    match metadata.is_file() {
-        true => Ok(metadata.len()),
-        false => Err(Error::malformed(path, "itself", "a regular file", "a folder, a pipe or a device")),
-    }
+    Ok(regular(path)?.len())
 }
 
 /// Decodes the bytes of an image file into `[channels, height, width]` bytes of `spec`; `path` names them in messages.
@@ -84,13 +85,13 @@ fn size(path: &Path) -> Result<u64, Error> {
 /// Bytes that are no image, are cut short, or declare an absurd size (refused before allocating); a recipe of absurd size.
 pub fn decode_bytes(bytes: &[u8], path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
     check_spec(spec)?;
-    let (decoder, orientation) = decoder(Cursor::new(bytes), path)?;
+    let (decoder, orientation) = decoder(Cursor::new(bytes), bytes.len() as u64, path)?;
     if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(bytes) {
         // The decoder would fill up what is missing with gray.
         return Err(Error::malformed(path, format!("byte {}", bytes.len()), "more of a JPEG", "the end of the file"));
     }
     let mut image = DynamicImage::from_decoder(decoder)
-        .map_err(|error| Error::malformed(path, "pixels", "a whole image", error))?;
+        .map_err(|error| Error::malformed(path, "pixels", "a whole image", worded(&error)))?;
     image.apply_orientation(orientation);
     let size = [image.height() as usize, image.width() as usize];
     Ok(resize::fit(&flatten(image, spec.channels), size, spec))
@@ -99,25 +100,56 @@ pub fn decode_bytes(bytes: &[u8], path: &Path, spec: &ImageSpec) -> Result<Vec<u
 /// Refuses recipes that no image could follow: models come from files, too.
 pub(crate) fn check_spec(spec: &ImageSpec) -> Result<(), Error> {
     if !matches!(spec.channels, 1 | 3) {
-        return Err(Error::option("channels", format!("{} is neither 1 (gray) nor 3 (RGB)", spec.channels)));
+        return Err(Error::option("--channels", format!("expected 1 (gray) or 3 (RGB), found {}", spec.channels)));
     }
-    if spec.height == 0 || spec.width == 0 || spec.height > 16_384 || spec.width > 16_384 {
-        let what = format!("{}x{} is no size for images: each side must be 1 to 16384 pixels", spec.height, spec.width);
+    let sides = 1..=MAX_INPUT;
+    if !sides.contains(&spec.height) || !sides.contains(&spec.width) {
+        let what = format!("expected 1 to {MAX_INPUT} pixels a side, found {}x{}", spec.height, spec.width);
         return Err(Error::option("--imgsz", what));
     }
     Ok(())
 }
 
-/// A decoder whose declared size is sane, and how the image is to be turned.
-fn decoder<'a>(bytes: impl BufRead + Seek + 'a, path: &Path) -> Result<(impl ImageDecoder + 'a, Orientation), Error> {
-    let bad = |error: ::image::ImageError| match error {
-        ::image::ImageError::Unsupported(error) => Error::malformed(path, "format", FORMATS, error),
-        error => Error::malformed(path, "header", FORMATS, error),
+/// What a decoder says, without what is said around it.
+fn worded(error: &ImageError) -> String {
+    let text = match error {
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => "the end of the file".into(),
+        // "Format error decoding Png: what is wrong", and the fields of its structures behind that.
+        error => error.to_string(),
+    };
+    let text =
+        text.split_once(": ").filter(|(start, _)| start.starts_with("Format error")).map_or(&*text, |(_, rest)| rest);
+    text.split(" while decoding ChunkType").next().unwrap_or(text).trim().to_owned()
+}
+
+/// Pixels that a byte of a file can become at most, where the format knows such a number: a small file that declares more lies.
+fn densest(format: ImageFormat) -> u64 {
+    match format {
+        // Deflate shrinks by no more than 1032 (zlib.net/zlib_tech.html), and a byte holds 8 pixels.
+        ImageFormat::Png => 1032 * 8,
+        // A code of LZW, 9 bits or more, stands for no more than 4096 pixels.
+        ImageFormat::Gif => 4096,
+        ImageFormat::Pnm => 8,
+        // A block of 8x8 takes a bit or more (ITU T.81): fewer would be filled up with gray.
+        ImageFormat::Jpeg => 512,
+        _ => MAX_PIXELS,
+    }
+}
+
+/// A decoder whose declared size is sane, and how the image is to be turned; `len` is the size of the file.
+fn decoder<'a>(
+    bytes: impl BufRead + Seek + 'a,
+    len: u64,
+    path: &Path,
+) -> Result<(impl ImageDecoder + 'a, Orientation), Error> {
+    let bad = |error: ImageError| match error {
+        ImageError::Unsupported(error) => Error::malformed(path, "format", FORMATS, error),
+        error => Error::malformed(path, "header", FORMATS, worded(&error)),
     };
     let mut reader = ImageReader::new(bytes).with_guessed_format().map_err(|source| Error::io(path, source))?;
-    if reader.format().is_none() {
+    let Some(format) = reader.format() else {
         return Err(Error::malformed(path, "first bytes", FORMATS, "something else, or nothing"));
-    }
+    };
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_PIXELS * 12);
     reader.limits(limits);
@@ -130,6 +162,15 @@ fn decoder<'a>(bytes: impl BufRead + Seek + 'a, path: &Path) -> Result<(impl Ima
         let expected = format!("at most {} megapixels, {MAX_SIDE} a side", MAX_PIXELS / 1_000_000);
         return Err(Error::malformed(path, "header", expected, format!("a declared size of {width}x{height}")));
     }
+    let most = len.saturating_mul(densest(format));
+    if u64::from(width) * u64::from(height) > most {
+        let expected = format!("at most {most} pixels, by the size of the file");
+        return Err(Error::malformed(path, "header", expected, format!("a declared size of {width}x{height}")));
+    }
+    // A frame of a GIF may be larger than its picture: nothing may take much more memory than the picture itself.
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(16 << 20));
+    decoder.set_limits(limits).map_err(bad)?;
     // Metadata that cannot be read is no reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((decoder, orientation))

@@ -1,7 +1,12 @@
 //! The preprocessing recipe: what a model expects as input and how a file becomes that. Computed once from the training split,
 //! stored with the model, used by training and inference alike. Decoding and resizing themselves are in `image`, tables in `table`.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
+
+/// Columns that a table may have.
+const MOST_COLUMNS: usize = 1 << 20;
 
 /// What a model expects as input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -148,6 +153,18 @@ impl InputSpec {
         self.len() == 0
     }
 
+    /// Whether a recipe that comes from a file can be followed: columns and categories that are named once and stand somewhere, ranks in
+    /// order.
+    ///
+    /// # Errors
+    /// One line about the first thing that makes no sense.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Image(_) => Ok(()),
+            Self::Table(table) => table.check(),
+        }
+    }
+
     /// What to subtract from each channel and then divide by, as (mean, std), each of `shape()[0]` values.
     pub fn normalisation(&self) -> (Vec<f32>, Vec<f32>) {
         match self {
@@ -157,7 +174,47 @@ impl InputSpec {
     }
 }
 
+impl TableSpec {
+    fn check(&self) -> Result<(), String> {
+        let columns = self.columns.iter().map(|column| (&column.name, column.position));
+        let all = || columns.clone().chain(self.targets.iter().map(|target| (&target.name, target.position)));
+        let (mut names, mut positions) = (HashSet::new(), HashSet::new());
+        for (name, position) in all() {
+            if position > MOST_COLUMNS || self.width > 0 && position >= self.width {
+                let width = if self.width > 0 { self.width } else { MOST_COLUMNS };
+                return Err(format!("column `{name}`: expected a position below {width}, found {position}"));
+            }
+            if !names.insert(name) {
+                return Err(format!("column `{name}`: expected every name once, found it twice"));
+            }
+            if !positions.insert(position) {
+                return Err(format!("column `{name}`: expected a position of its own, found {position} again"));
+            }
+        }
+        self.columns.iter().try_for_each(Column::check)
+    }
+}
+
 impl Column {
+    fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        match &self.kind {
+            ColumnKind::Numeric { fill, ranks, .. } => {
+                let ascend = ranks.is_sorted() && ranks.iter().all(|rank| rank.is_finite()) && ranks.len() != 1;
+                if !fill.is_finite() || !ascend {
+                    return Err(format!("column `{name}`: expected a finite fill, and ranks in ascending order"));
+                }
+            }
+            ColumnKind::Categorical { categories } => {
+                let mut seen = HashSet::new();
+                if let Some(twice) = categories.iter().find(|category| !seen.insert(*category)) {
+                    return Err(format!("column `{name}`: expected every category once, found `{twice}` twice"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// How many features the column becomes.
     pub fn features(&self) -> usize {
         match &self.kind {

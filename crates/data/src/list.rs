@@ -5,7 +5,7 @@ mod target;
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use csv::StringRecord;
 
@@ -72,12 +72,12 @@ pub(crate) fn load(path: &Path, options: &OpenOptions) -> Result<Dataset, Error>
 impl Rows {
     fn read(path: &Path, options: &OpenOptions) -> Result<Self, Error> {
         let bytes = contents(path)?;
-        let bad = |error: csv::Error| {
-            let place = error.position().map_or_else(|| "text".into(), |position| format!("line {}", position.line()));
-            Error::malformed(path, place, "rows of equally many fields in UTF-8", error)
-        };
-        let mut records =
-            builder(&bytes).from_reader(text(&bytes)).into_records().collect::<Result<Vec<_>, _>>().map_err(bad)?;
+        let records = builder(&bytes).from_reader(text(&bytes)).into_records().collect::<Result<Vec<_>, _>>();
+        let mut records = records.map_err(|error| Error::csv(path, &error))?;
+        if let Some(record) = records.iter().find(|record| record.iter().any(|field| field.contains('\n'))) {
+            let line = record.position().map_or(0, csv::Position::line);
+            return Err(Error::malformed(path, format!("line {line}"), "a closing quote in the same line", "none"));
+        }
         let Some(file) = path_column(&records) else {
             let hint = format!("a header may name it: {}", PATH_NAMES.join(", "));
             return Err(Error::unusable(path, "no column holds paths of image files", hint));
@@ -88,6 +88,10 @@ impl Rows {
         } else {
             (1..=records[0].len()).map(|column| format!("column {column}")).collect()
         };
+        if let Some(at) = (1..names.len()).find(|&at| !names[at].is_empty() && names[..at].contains(&names[at])) {
+            let found = format!("`{}` twice", names[at]);
+            return Err(Error::malformed(path, "line 1", "a name for each column", found));
+        }
         if records.is_empty() {
             return Err(Error::unusable(path, "there are no rows below the header", "list some images"));
         }
@@ -103,6 +107,9 @@ impl Rows {
                 options.label.iter().map(|name| self.column(name, "--label")).collect::<Result<Vec<_>, _>>()?;
             if columns.contains(&self.file) {
                 return Err(Error::option("--label", format!("`{}` is the column of paths", self.names[self.file])));
+            }
+            if let Some(at) = (1..columns.len()).find(|&at| columns[..at].contains(&columns[at])) {
+                return Err(Error::option("--label", format!("`{}` is named twice", options.label[at])));
             }
             return Ok(columns);
         }
@@ -121,7 +128,11 @@ impl Rows {
             _ if left.iter().all(labels) => Ok(left),
             _ => {
                 let names = left.iter().map(|&column| self.names[column].as_str()).collect::<Vec<_>>().join(", ");
-                let what = format!("which column of {} is the target? there are {names}", self.named());
+                let what = format!(
+                    "which column of {} is the target? there are {names}; name it, such as `--label '{}'`",
+                    self.named(),
+                    self.names[left[0]]
+                );
                 Err(Error::option("--label", what))
             }
         }
@@ -147,11 +158,12 @@ impl Rows {
 
     /// The paths, each of which exists and is listed once.
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let mut seen: HashMap<PathBuf, usize> = HashMap::new();
         let mut files = Vec::with_capacity(self.records.len());
         for (row, record) in self.records.iter().enumerate() {
             let field = &record[self.file];
-            if let Some(first) = seen.insert(field, row) {
+            // The same file by another name is the same image, on both sides of a split if nobody looks.
+            if let Some(first) = seen.insert(plain(&folder(&self.path).join(field)), row) {
                 let found = format!("`{field}` again, after {}", self.place(first, self.file));
                 return Err(Error::malformed(&self.path, self.place(row, self.file), "every image once", found));
             }
@@ -186,6 +198,21 @@ impl Rows {
         let line = self.records[row].position().map_or(0, csv::Position::line);
         format!("line {line}, column `{}`", self.names[column])
     }
+}
+
+/// A path without `.`, `..` and doubled separators, absolute where the system says where we are.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn folder(path: &Path) -> &Path {

@@ -113,7 +113,8 @@ fn refuse_strangers(format: &Format, options: &OpenOptions) -> Result<(), Error>
     let (stranger, known) = match format {
         Format::Table => (images, "images"),
         Format::List => (given(&tables), "tables"),
-        _ => (given(&tables).or(given(&rows)), "tables and image lists"),
+        _ if given(&tables).is_some() => (given(&tables), "tables"),
+        _ => (given(&rows), "tables and image lists"),
     };
     match stranger {
         Some(option) => Err(Error::option(option, format!("it is for {known}, which this data is not"))),

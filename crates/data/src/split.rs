@@ -106,7 +106,8 @@ pub fn assign(
         }
         None => complete(given, targets, options.seed, val, &mut notes),
     };
-    check(&split, targets, path, options)?;
+    let decided = options.split.is_some() || given.iter().any(|part| *part != Part::Unassigned);
+    check(&split, targets, path, options, decided)?;
     if let Some(limit) = options.limit.filter(|&limit| limit < split.len()) {
         notes.push(format!(
             "--limit keeps {limit} of {} samples, drawn by seed {}, stratified",
@@ -158,7 +159,8 @@ fn complete(given: &[Part], targets: &Targets, seed: u64, val: f64, notes: &mut 
     split
 }
 
-fn check(split: &Split, targets: &Targets, path: &Path, options: &OpenOptions) -> Result<(), Error> {
+/// `given`: whether the data or a file decided, not the seed, which may leave a rare label to one split.
+fn check(split: &Split, targets: &Targets, path: &Path, options: &OpenOptions, given: bool) -> Result<(), Error> {
     if split.is_empty() {
         let hint = "its column `split` should say train, val or test";
         return Err(Error::unusable(options.split.as_deref().unwrap_or(path), "every sample is left out", hint));
@@ -169,6 +171,9 @@ fn check(split: &Split, targets: &Targets, path: &Path, options: &OpenOptions) -
     if split.train.is_empty() {
         let hint = "add samples for training, or use the data with `trainer eval`";
         return Err(Error::unusable(path, "there are samples for validation or testing but none for training", hint));
+    }
+    if let (Targets::Labels { names, values }, true) = (targets, given) {
+        refuse_untrained(split, names, values, path)?;
     }
     let Targets::Classes { names, values } = targets else { return Ok(()) };
     let mut trained = vec![false; names.len()];
@@ -192,6 +197,18 @@ fn check(split: &Split, targets: &Targets, path: &Path, options: &OpenOptions) -
     if let (Some((only, _)), None) = (present.next(), present.next()) {
         let hint = "a classifier needs samples of at least two";
         return Err(Error::unusable(path, format!("all samples are of one class, `{only}`"), hint));
+    }
+    Ok(())
+}
+
+/// Refuses labels that occur in validation or test only: an output that nothing trains.
+fn refuse_untrained(split: &Split, names: &[String], values: &[u8], path: &Path) -> Result<(), Error> {
+    let has = |part: &[u32], label: usize| part.iter().any(|&index| values[index as usize * names.len() + label] == 1);
+    let parts = [("validation", &split.val), ("test", &split.test)];
+    for (label, name) in names.iter().enumerate().filter(|(label, _)| !has(&split.train, *label)) {
+        let Some((part, _)) = parts.iter().find(|(_, part)| has(part, label)) else { continue };
+        let what = format!("label `{name}` of the {part} split has no training samples");
+        return Err(Error::unusable(path, what, "every label needs training samples"));
     }
     Ok(())
 }

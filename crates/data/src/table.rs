@@ -140,6 +140,10 @@ fn fresh(path: &Path, options: &OpenOptions) -> Result<Dataset, Error> {
         return Err(Error::option("--drop", format!("`{}` is the target", table.names[target])));
     }
     let codes = chosen(&table, &options.categorical, "--categorical")?;
+    if let Some(&target) = codes.iter().find(|column| labels.contains(column)) {
+        let what = format!("`{}` is the target; `--task classification` makes classes of it", table.names[target]);
+        return Err(Error::option("--categorical", what));
+    }
     let inputs: Vec<usize> =
         (0..table.names.len()).filter(|column| !labels.contains(column) && !dropped.contains(column)).collect();
     if let Some(test) = &options.test {

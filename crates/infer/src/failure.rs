@@ -11,6 +11,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: 2, error: error.into() }
+    }
+
     pub(crate) fn data(error: impl Into<anyhow::Error>) -> Self {
         Self { code: 3, error: error.into() }
     }

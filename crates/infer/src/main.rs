@@ -9,6 +9,7 @@ mod predict;
 mod runs;
 mod samples;
 mod sources;
+mod usage;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ const AFTER: &str = "Exit codes: 0 all predicted, 1 internal error, 2 wrong usag
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(allow_negative_numbers = true)]
     Predict(predict::Predict),
     /// Print the completions of a shell: infer completions bash > /etc/bash_completion.d/infer
     Completions {
@@ -45,7 +47,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match usage::line(&error) {
+            Some(line) => return ExitCode::from(Failure::usage(anyhow::anyhow!(line)).report()),
+            None => error.exit(),
+        },
+    };
     let run = || match cli.command {
         None => cli.show.run(),
         Some(Command::Predict(predict)) => predict.run(),

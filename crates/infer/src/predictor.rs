@@ -14,6 +14,9 @@ use crate::Error;
 /// Samples that go through the network at once where nothing else is said.
 pub const BATCH: usize = 64;
 
+/// Numbers that the inputs of a batch may have together: a model file says how large they are, and may say anything.
+const LARGEST_BATCH: usize = 64 << 20;
+
 /// A trained network, ready to answer.
 #[derive(Clone, Debug)]
 pub struct Predictor {
@@ -37,17 +40,16 @@ impl Predictor {
     pub fn load(path: &Path, device: &Device) -> Result<Self, Error> {
         let file = ModelFile::load(path, device)?;
         let bad = |what: String| Error::Task { path: path.to_owned(), what };
-        let task: Task = serde_json::from_value(file.task).map_err(|error| bad(error.to_string()))?;
-        if task.outputs() != file.model.outputs() {
-            return Err(bad(format!("names {} outputs, the network has {}", task.outputs(), file.model.outputs())));
-        }
+        let task = Task::stored(file.task, file.model.outputs()).map_err(bad)?;
         let plan = file.model.plan().map(Arc::new);
-        Ok(Self { model: file.model, plan, task, device: device.clone(), batch: BATCH })
+        Ok(Self { model: file.model, plan, task, device: device.clone(), batch: BATCH }.with_batch(BATCH))
     }
 
-    /// The same with `batch` samples at once (at least 1) instead of [`BATCH`]: more are faster and take more memory.
+    /// The same with `batch` samples at once (at least 1) instead of [`BATCH`]: more are faster and take more memory. Inputs so large
+    /// that a batch would have more than 64 million numbers go through in smaller ones.
     pub fn with_batch(self, batch: usize) -> Self {
-        Self { batch: batch.max(1), ..self }
+        let most = LARGEST_BATCH / self.input().len().max(1);
+        Self { batch: batch.min(most).max(1), ..self }
     }
 
     /// What the outputs mean.

@@ -193,7 +193,10 @@ impl ModelHeader {
 
 fn field<T: DeserializeOwned>(header: &Header, key: &str, path: &Path) -> Result<T, Error> {
     let text = header.metadata.get(key).ok_or_else(|| Error::file(path, format!("metadata `{key}` is missing")))?;
-    serde_json::from_str(text).map_err(|error| Error::file(path, format!("metadata `{key}`: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        let what = if error.is_data() { "" } else { "expected JSON, found something else: " };
+        Error::file(path, format!("metadata `{key}`: {what}{error}"))
+    })
 }
 
 fn json(value: &impl Serialize, path: &Path) -> Result<String, Error> {

@@ -57,6 +57,7 @@ impl Regression {
 
     pub(crate) fn checked(self) -> Result<Self, Error> {
         let k = self.targets.len();
+        crate::task::check_stored(&self.targets, 0.0, None)?;
         let scales = self.std.iter().all(|std| std.is_finite() && *std > 0.0);
         if k == 0 || self.mean.len() != k || self.std.len() != k || !scales || !self.mean.iter().all(|m| m.is_finite())
         {

@@ -20,7 +20,7 @@ pub enum Task {
 
 /// A task as it stands in a file, before its parts are known to fit together.
 #[derive(Deserialize)]
-#[serde(tag = "task", rename_all = "kebab-case")]
+#[serde(tag = "task", rename_all = "kebab-case", expecting = "an object with the key `task`")]
 enum Unchecked {
     Classification(Classification),
     MultiLabel(MultiLabel),
@@ -88,6 +88,18 @@ impl Task {
             }
             Targets::Labels { names, values } => MultiLabel::fit(names, values, train, options).map(Self::MultiLabel),
             Targets::Values { names, values } => Regression::fit(names, values, train, options).map(Self::Regression),
+        }
+    }
+
+    /// The task in the section of a model file, for a network of `outputs` outputs.
+    ///
+    /// # Errors
+    /// One line that says what is wrong: no task that this build knows, or one of other outputs.
+    pub fn stored(section: serde_json::Value, outputs: usize) -> Result<Self, String> {
+        let task: Self = serde_json::from_value(section).map_err(|error| error.to_string())?;
+        match task.outputs() {
+            named if named == outputs => Ok(task),
+            named => Err(format!("names {named} outputs, the network has {outputs}")),
         }
     }
 
@@ -273,6 +285,10 @@ pub(crate) fn given_weights(weights: &[f32], names: &[String]) -> Result<Vec<f32
 pub(crate) fn check_stored(names: &[String], smoothing: f32, weights: Option<&[f32]>) -> Result<(), Error> {
     if names.is_empty() {
         return Err(Error::Stored("no outputs are named".into()));
+    }
+    let mut seen = std::collections::HashSet::new();
+    if let Some(name) = names.iter().find(|name| !seen.insert(*name)) {
+        return Err(Error::Stored(format!("expected every name once, found `{name}` twice")));
     }
     if !(0.0..1.0).contains(&smoothing) {
         return Err(Error::Stored(format!("label_smoothing: expected 0 to below 1, found {smoothing}")));

@@ -180,8 +180,9 @@ impl Checkpoint {
         let manifest = Manifest::read(path)?;
         let verified = |name: &str| manifest.verified(path, name);
         let parsed = |name: &str, error: serde_json::Error| Error::checkpoint(&path.join(name), error);
-        let progress =
+        let progress: Progress =
             serde_json::from_slice(&verified("progress.json")?).map_err(|error| parsed("progress.json", error))?;
+        progress.check().map_err(|what| Error::checkpoint(&path.join("progress.json"), what))?;
         let tensors = |name: &str| unpack(&verified(name)?, &path.join(name));
         let (mut results, mut settings) = (String::new(), Settings::new());
         if manifest.format > 1 {

@@ -8,6 +8,9 @@ use tasks::{Goal, LossOptions};
 
 use crate::{Error, OnNan, OptimizerConfig, ScheduleConfig};
 
+/// Threads that prepare batches: more are a slip, and a thread each.
+const MOST_WORKERS: usize = 1024;
+
 /// What to train and how. Start from [`TrainConfig::new`] and change fields.
 #[derive(Clone, Debug)]
 pub struct TrainConfig {
@@ -91,8 +94,12 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Config`] with the first such value, by the name of its flag.
     pub fn check(&self) -> Result<(), Error> {
+        // Epochs are a coordinate of random draws, of 32 bits; more of anything else is a slip.
         let positive = |flag: &str, value: usize| match value {
             0 => Err(Error::Config(format!("{flag}: expected at least 1, found 0"))),
+            value if u32::try_from(value).is_err() => {
+                Err(Error::Config(format!("{flag}: expected at most {}, found {value}", u32::MAX)))
+            }
             _ => Ok(()),
         };
         let within = |flag: &str, value: f64, ok: bool, expected: &str| match ok && value.is_finite() {
@@ -100,12 +107,23 @@ impl TrainConfig {
             false => Err(Error::Config(format!("{flag}: expected {expected}, found {value}"))),
         };
         positive("--epochs", self.epochs)?;
-        if u32::try_from(self.epochs).is_err() {
-            // Epochs are a coordinate of random draws, of 32 bits.
-            return Err(Error::Config(format!("--epochs: expected at most {}, found {}", u32::MAX, self.epochs)));
-        }
         positive("--batch", self.batch)?;
         positive("--accumulate", self.accumulate)?;
+        self.patience.map_or(Ok(()), |patience| positive("--patience", patience))?;
+        if self.workers > MOST_WORKERS {
+            return Err(Error::Config(format!("--workers: expected at most {MOST_WORKERS}, found {}", self.workers)));
+        }
+        if self.time.is_some_and(|time| time.is_zero()) {
+            return Err(Error::Config("--time: expected more than nothing, such as 90s, 10m or 1.5h".into()));
+        }
+        self.target_loss.map_or(Ok(()), |loss| within("--target-loss", loss, loss >= 0.0, "a number of at least 0"))?;
+        self.schedule.check().map_err(|what| Error::Config(format!("--schedule {}: {what}", self.schedule.name())))?;
+        if self.schedule.warmup_epochs > 0.0 && self.schedule.warmup_epochs >= self.epochs as f64 {
+            let (warmup, epochs) = (self.schedule.warmup_epochs, self.epochs);
+            let what =
+                format!("--warmup: {warmup} epochs of warm-up leave nothing of {epochs}; give fewer, or more --epochs");
+            return Err(Error::Config(what));
+        }
         if self.checkpoint_steps == Some(0) {
             return Err(Error::Config("--checkpoint-steps: expected at least 1, found 0".into()));
         }

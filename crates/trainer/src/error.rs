@@ -83,6 +83,8 @@ impl Error {
             Self::Diverged { .. } => 5,
             Self::Unsaved(_) | Self::Memory(_) => 7,
             Self::Io { source, .. } if data::is_exhausted(source) => 7,
+            // All that is read here lies in the folders of runs.
+            Self::Io { doing: "read", .. } => 4,
             Self::Device(_) | Self::Io { .. } => 1,
         }
     }

@@ -319,8 +319,16 @@ impl Learner<'_> {
     pub(crate) fn restore(mut self, checkpoint: Checkpoint) -> Result<Self, Error> {
         self.model = models::load_tensors(self.model, checkpoint.model.into_iter().collect())?;
         self.optimizer.load_state(&self.model, checkpoint.optimizer)?;
-        if let (Some(ema), Some(state)) = (&mut self.ema, checkpoint.ema) {
-            ema.load_state(state)?;
+        match (&mut self.ema, checkpoint.ema) {
+            (Some(ema), Some(state)) => ema.load_state(state)?,
+            (Some(_), None) => {
+                let what = "its manifest has no ema.safetensors, but the run averages weights (--ema); train again";
+                return Err(Error::checkpoint(
+                    checkpoint.path.as_deref().unwrap_or(std::path::Path::new("checkpoint")),
+                    what,
+                ));
+            }
+            (None, _) => {}
         }
         self.progress = checkpoint.progress;
         self.schedule = Schedule::new(&self.config.schedule, self.config.lr, self.progress.plateau.clone());

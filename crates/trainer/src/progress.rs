@@ -69,6 +69,30 @@ pub struct LeftOut {
     pub cause: String,
 }
 
+impl Progress {
+    /// Refuses positions that no run reaches, which arithmetic would overflow at.
+    ///
+    /// # Errors
+    /// One line that names the first.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let most = u64::from(u32::MAX);
+        let counts = [
+            ("epoch", self.epoch as u64, most),
+            ("batch", self.batch as u64, most),
+            ("step", self.step, 1 << 53),
+            ("sums.samples", self.sums.samples, 1 << 53),
+            ("sums.correct", self.sums.correct, 1 << 53),
+        ];
+        match counts.iter().find(|(_, value, most)| value > most) {
+            Some((name, value, most)) => Err(format!("`{name}`: expected at most {most}, found {value}")),
+            None if !(self.seconds >= 0.0 && self.seconds.is_finite()) => {
+                Err(format!("`seconds`: expected a number of at least 0, found {}", self.seconds))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// The best epoch so far and what it reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

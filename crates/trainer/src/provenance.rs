@@ -124,7 +124,7 @@ impl Provenance {
         match self.data.difference(&dataset.fingerprint()?) {
             None => Ok(()),
             Some(what) => Err(Error::Data(data::Error::unusable(
-                &dataset.found.path,
+                if dataset.found.path.as_os_str().is_empty() { Path::new("digits") } else { &dataset.found.path },
                 format!("the data are not those that `{}` began with: {what}", run.display()),
                 "restore them, or start a new run with `trainer train`",
             ))),

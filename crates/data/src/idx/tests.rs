@@ -78,7 +78,7 @@ fn damaged_files_are_refused_with_their_place() {
     for (bytes, expected) in [
         (Vec::new(), "header: expected an IDX header, found the end of the file"),
         (whole[..7].to_vec(), "header: expected an IDX header, found the end of the file"),
-        (whole[..whole.len() - 1].to_vec(), "expected at most 119 values, by the size of the file"),
+        (whole[..whole.len() - 1].to_vec(), "expected 120 bytes of values, as the header [20, 2, 3] says, found 119"),
         ([&whole[..], &[0]].concat(), "after the header: expected 120 bytes"),
         (idx(&[u32::MAX, u32::MAX, u32::MAX], &[]), "by the size of the file"),
         (idx(&[u32::MAX, u32::MAX, 3], &[]), "by the size of the file"),

@@ -125,3 +125,18 @@ fn recipes_that_no_image_can_follow_are_refused() {
         assert!(decode(&png, &spec).unwrap_err().is_usage());
     }
 }
+
+#[test]
+fn a_small_file_that_declares_a_huge_picture_is_refused_before_memory_is_taken() {
+    // Found by fuzzing: a frame of 18,219 x 15,944 pixels in a GIF of 7 x 5, and decoding JPEGs of a few hundred bytes for seconds.
+    let frame = b"GIF87a\x07\0\x05\0\x80\0\0\0\0\0\0\0\0,\0\0+GIF8>a\x02\x02\x02\x02\xff\xff";
+    let found = message(frame);
+    assert!(found.contains("pixels: expected a whole image, found Memory limit exceeded"), "{found}");
+    let mut jpeg = encode(&picture(), ImageFormat::Jpeg);
+    let size = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap() + 5;
+    jpeg[size..size + 4].copy_from_slice(&[0x40, 0, 0x10, 0]);
+    let found = message(&jpeg);
+    assert!(found.contains("by the size of the file, found a declared size of 4096x16384"), "{found}");
+    let text = message(b"P5\n9000 9000\n255\n");
+    assert!(text.contains("at most 136 pixels"), "{text}");
+}

@@ -137,7 +137,10 @@ fn bad_rows_are_named_with_their_column() {
         "line 6, column `y`: expected a class, found nothing",
     );
     check(&|_| "cat".into(), "all samples are of one class, `cat`");
-    check(&|i| if i == 4 { "a,b".into() } else { "a".into() }, "line 6: expected rows of equally many fields");
+    check(
+        &|i| if i == 4 { "a,b".into() } else { "a".into() },
+        "line 6: expected 2 fields as in the first row, found 3",
+    );
 
     let path = folder.path().join("list.csv");
     std::fs::write(&path, "path,y\nimg/0.png,a\nimg/99.png,b\n").unwrap();

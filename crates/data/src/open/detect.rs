@@ -72,14 +72,18 @@ fn folder(path: &Path) -> Result<Format, Error> {
     if let Some(format) = arrays(path)? {
         return Ok(format);
     }
-    // Archives unpack to a folder within: MNIST/raw, cifar-10-batches-bin.
+    // Archives unpack to a folder within: MNIST/raw, cifar-10-batches-bin. Beside others it is one of several sets.
     if folders.len() <= NESTED {
-        let mut nested = Vec::new();
+        folders.sort_unstable();
         for folder in &folders {
-            nested.extend(arrays(folder)?);
-        }
-        if nested.len() == 1 {
-            return Ok(nested.remove(0));
+            match arrays(folder)? {
+                Some(format) if folders.len() == 1 => return Ok(format),
+                Some(_) => {
+                    let what = format!("holds a data set in `{}`, and other folders", folder.display());
+                    return Err(Error::unusable(path, what, "give the folder of the set that you mean"));
+                }
+                None => {}
+            }
         }
     }
     if !folders.is_empty() {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::{Part, Split};
-use crate::error::near;
+use crate::error::{near, regular};
 use crate::{Dataset, Error, Sources, replace};
 
 /// Writes the split of `dataset` to `path`, whole or not at all.
@@ -34,12 +34,13 @@ pub(super) fn read(path: &Path, sources: &Sources, n: usize) -> Result<Vec<Part>
     let names: Vec<String> = (0..n).map(|index| sources.name(index)).collect();
     let positions: HashMap<&str, usize> =
         names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+    regular(path)?;
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
     // Excel puts a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     // Names of files may begin or end with a space: only what people type beside them is trimmed.
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(bytes);
-    let header = reader.headers().map_err(|error| bad_csv(path, &error))?.clone();
+    let header = reader.headers().map_err(|error| Error::csv(path, &error))?.clone();
     let column = |name: &str| {
         let found = header.iter().position(|field| field.eq_ignore_ascii_case(name));
         let all = || format!("`{}`", header.iter().collect::<Vec<_>>().join(","));
@@ -48,9 +49,12 @@ pub(super) fn read(path: &Path, sources: &Sources, n: usize) -> Result<Vec<Part>
     let (sample, split) = (column("sample")?, column("split")?);
     let mut parts: Vec<Option<Part>> = vec![None; n];
     for record in reader.records() {
-        let record = record.map_err(|error| bad_csv(path, &error))?;
+        let record = record.map_err(|error| Error::csv(path, &error))?;
         let place = format!("line {}", record.position().map_or(0, csv::Position::line));
-        let (name, word) = (&record[sample], record[split].trim());
+        let (name, word) = (&record[sample], record[split].trim_matches(' '));
+        if word.contains('\n') {
+            return Err(Error::malformed(path, place, "a closing quote in the same line", "none"));
+        }
         let Some(&index) = positions.get(name).or_else(|| positions.get(name.trim())) else {
             let expected = match near(name, names.iter().map(String::as_str)) {
                 Some(near) => format!("a sample of the data set, such as `{near}`"),
@@ -76,9 +80,4 @@ pub(super) fn read(path: &Path, sources: &Sources, n: usize) -> Result<Vec<Part>
         return Err(Error::malformed(path, "rows", "one for every sample of the data set", found));
     }
     Ok(parts.into_iter().flatten().collect())
-}
-
-fn bad_csv(path: &Path, error: &csv::Error) -> Error {
-    let place = error.position().map_or_else(|| "text".into(), |position| format!("line {}", position.line()));
-    Error::malformed(path, place, "two fields in UTF-8", error)
 }

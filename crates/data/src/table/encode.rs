@@ -115,6 +115,9 @@ impl TableSpec {
 fn by_name(column: &Column, header: &[String]) -> Result<usize, RowError> {
     let same = |name: &String| name.trim() == column.name;
     let alike = |name: &String| name.trim().eq_ignore_ascii_case(&column.name);
+    if header.iter().filter(|name| same(name)).nth(1).is_some() {
+        return Err(RowError::row(format!("one column `{}`", column.name), "several of that name"));
+    }
     header.iter().position(same).or_else(|| header.iter().position(alike)).ok_or_else(|| {
         let found = match field::near(&column.name, header) {
             Some(near) => format!("none of that name (but `{near}`)"),

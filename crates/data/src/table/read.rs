@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::field;
 use crate::Error;
+use crate::error::regular;
 
 /// Bytes that one row may take. An unclosed quote swallows the file up to here and no further.
 const LONGEST_ROW: usize = 16 << 20;
@@ -245,6 +246,7 @@ pub(crate) struct Raw {
 impl Raw {
     /// Reads `path`; `is_header` decides by the first rows whether the very first one names the columns.
     pub(crate) fn read(path: &Path, memory: Option<u64>, is_header: impl FnOnce(&Raw) -> bool) -> Result<Self, Error> {
+        regular(path)?;
         let file = File::open(path).map_err(|source| Error::io(path, source))?;
         let mut records = Records::new(file, path, Some(DELIMITER_SAMPLE), delimiter)?;
         let largest = memory.unwrap_or(LARGEST_TABLE);

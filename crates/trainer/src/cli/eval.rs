@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 use data::{Dataset, Like, Loader};
 use models::{Model, ModelFile};
@@ -18,12 +18,14 @@ use super::{Eval, Format, report, settle, stream};
 
 /// Measures a model.
 pub(crate) fn run(arguments: &Eval) -> Result<u8> {
+    if arguments.batch == 0 {
+        return Err(Failure::usage(anyhow!("--batch: expected at least 1, found 0")));
+    }
     let device = device::select(&arguments.device)?;
     let path = model_path(&arguments.model)?;
     let file = ModelFile::load(&path, &device.device)?;
-    let task: Task = serde_json::from_value(file.task.clone())
-        .with_context(|| format!("`{}`: its task is not one that this build knows", path.display()))
-        .map_err(|error| Failure::with(code::MODEL, error))?;
+    let task = Task::stored(file.task.clone(), file.model.outputs())
+        .map_err(|what| Failure::with(code::MODEL, anyhow!("`{}` metadata `task`: {what}", path.display())))?;
     let target = arguments.target.as_deref().map(|text| task.goal(text)).transpose()?;
 
     let mut options = data_options(arguments)?;
@@ -84,7 +86,7 @@ fn data_options(arguments: &Eval) -> Result<Options> {
     let mut options = match (&arguments.data, arguments.model.is_dir()) {
         (None, true) => {
             let run = RunFolder::open(&arguments.model)?;
-            let mut options = Options::from_recipe(&run.args())?;
+            let mut options = Options::from_run(&run.args())?;
             options.split = Some(run.split());
             options
         }

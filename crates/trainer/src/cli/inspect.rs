@@ -16,8 +16,8 @@ pub(crate) fn run(arguments: &Inspect) -> Result<u8> {
         let header = ModelFile::header(&eval::model_path(path)?)?;
         (header.model.clone(), header.input.clone(), header.outputs, Some(header))
     } else {
-        let config = settle::preset(&arguments.model)
-            .map_err(|error| Failure::usage(anyhow!("`{}` is no file, and as a preset: {error}", arguments.model)))?;
+        let config = models::ModelConfig::named(&arguments.model)
+            .map_err(|error| Failure::usage(anyhow!("`{}` is no file and no preset: {error}", arguments.model)))?;
         (config, input(&arguments.imgsz)?, arguments.outputs, None)
     };
     let layers = models::summary(&config, &input, outputs).map_err(|error| match header {

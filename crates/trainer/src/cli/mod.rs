@@ -17,6 +17,7 @@ mod settle;
 mod signals;
 pub(crate) mod stream;
 mod train;
+mod usage;
 
 use std::path::PathBuf;
 
@@ -38,10 +39,12 @@ enum Command {
     /// Train a network on a folder of images, a table, an image list, IDX or CIFAR files
     #[command(args_override_self = true, allow_negative_numbers = true)]
     Train(Box<Train>),
+    #[command(allow_negative_numbers = true)]
     /// Go on with a run that was interrupted, or add epochs to one that ended
     Resume(Resume),
     /// Train a run again and compare its weights epoch by epoch, to the bit; exit with 6 if they differ
     Replay(Replay),
+    #[command(allow_negative_numbers = true)]
     /// Measure a trained model on data
     Eval(Eval),
     /// Show a model file or a preset: layers, output shapes, parameters, multiply-adds
@@ -224,8 +227,7 @@ pub(crate) struct DataInfo {
 
 /// Runs the command line and returns the exit code.
 pub(crate) fn run() -> u8 {
-    let cli = Cli::parse();
-    match dispatch(cli) {
+    match Cli::try_parse().map_err(refused).and_then(dispatch) {
         Ok(code) => code,
         Err(error) => {
             let code = failure::exit_code(&error);
@@ -240,7 +242,7 @@ pub(crate) fn run() -> u8 {
 fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         // The environment may say something all the same.
-        None => dispatch(Cli::parse_from(["trainer", "train"])),
+        None => dispatch(Cli::try_parse_from(["trainer", "train"]).map_err(refused)?),
         Some(Command::Train(arguments)) => train::run(*arguments),
         Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
@@ -256,6 +258,14 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Some(Command::Devices(arguments)) => devices::run(&arguments),
         Some(Command::Completions { shell }) => completions::run(shell),
+    }
+}
+
+/// A command line that clap refuses; help and versions are printed here.
+fn refused(error: clap::Error) -> anyhow::Error {
+    match usage::line(&error) {
+        Some(line) => failure::Failure::usage(anyhow::anyhow!(line)),
+        None => error.exit(),
     }
 }
 

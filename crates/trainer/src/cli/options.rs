@@ -1,12 +1,17 @@
 //! What a user may set for a training run, by flag, environment variable or recipe file: every field optional. Layers them in one
 //! order (defaults < recipe < environment < flags) and writes the effective ones to `args.toml`. What they mean is in `settle`.
 
+mod words;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::failure::Failure;
+use super::failure::{Failure, code};
+use words::{line_of, not_toml};
+
+pub(crate) use words::plain;
 
 /// The options of `trainer train`. A recipe is a TOML file of the same keys, with `_` for `-`; an environment variable has the same
 /// name in capitals behind `STRIATE_`.
@@ -216,7 +221,7 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Stop after this time: 90s, 10m, 1.5h
-    #[arg(long, env = "STRIATE_TIME", value_name = "TIME", help_heading = "Stopping")]
+    #[arg(long, env = "STRIATE_TIME", allow_hyphen_values = true, value_name = "TIME", help_heading = "Stopping")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
 
@@ -271,6 +276,25 @@ impl Options {
         Self::parse(&text, &path.display().to_string())
     }
 
+    /// Reads the `args.toml` of a run, which the trainer wrote whole: what is wrong with it is wrong with the run's folder.
+    pub(crate) fn from_run(path: &Path) -> Result<Self> {
+        let damaged = |what: String| Failure::with(code::MODEL, anyhow::anyhow!(what));
+        let options = Self::from_recipe(path).map_err(|error| damaged(error.to_string()))?;
+        let keys = [
+            ("data", options.data.is_some()),
+            ("model", matches!(options.model, Some(Choice::Table(_)))),
+            ("epochs", options.epochs.is_some()),
+            ("batch", options.batch.is_some()),
+        ];
+        match keys.iter().find(|(_, there)| !there) {
+            Some((key, _)) => Err(damaged(format!(
+                "`{}` is not what the trainer wrote: it lacks `{key}`; take it from a copy, or train again",
+                path.display()
+            ))),
+            None => Ok(options),
+        }
+    }
+
     /// Parses a recipe's text; `place` names it in messages.
     pub(crate) fn parse(text: &str, place: &str) -> Result<Self> {
         let table: toml::Table = text.parse().map_err(|error| Failure::usage(not_toml(text, place, &error)))?;
@@ -285,8 +309,9 @@ impl Options {
                 return Err(Failure::usage(anyhow::anyhow!("recipe `{place}`: unknown key `{key}`; {hint}")));
             }
         }
-        table.try_into().map_err(|error: toml::de::Error| {
-            Failure::usage(anyhow::anyhow!("recipe `{place}`: {}", error.to_string().trim_end().replace("\n", " ")))
+        toml::from_str(text).map_err(|error: toml::de::Error| {
+            let (line, shown) = line_of(text, &error);
+            Failure::usage(anyhow::anyhow!("recipe `{place}` line {line}, `{shown}`: {}", plain(error.message())))
         })
     }
 
@@ -321,13 +346,21 @@ impl Options {
             (below.dropout, below.norm, below.activation, below.init) = (None, None, None, None);
         }
         // TOML, in which runs keep their options, has no whole numbers beyond i64.
-        let table = |options| {
-            let too_large = || anyhow::anyhow!("expected whole numbers of at most {}", i64::MAX);
-            toml::Table::try_from(options).map_err(|_| Failure::usage(too_large()))
-        };
+        let table = |options: Self| toml::Table::try_from(&options).map_err(|_| options.too_large());
         let mut both = table(below)?;
         both.extend(table(self)?);
         Ok(both.try_into()?)
+    }
+
+    /// The error of the first whole number that TOML doesn't hold.
+    fn too_large(&self) -> anyhow::Error {
+        let all = serde_json::to_value(self).unwrap_or_default();
+        let large = |value: &serde_json::Value| value.as_u64().is_some_and(|number| i64::try_from(number).is_err());
+        let found = all.as_object().and_then(|all| all.iter().find(|(_, value)| large(value)));
+        let (key, value) = found.map_or(("an option".into(), String::new()), |(key, value)| {
+            (format!("--{}", key.replace('_', "-")), format!(", found {value}"))
+        });
+        Failure::usage(anyhow::anyhow!("{key}: expected at most {}{value}", i64::MAX))
     }
 
     /// Whether nothing says what to train on: then the first run's recipe does.
@@ -339,12 +372,6 @@ impl Options {
     pub(crate) fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string(&toml::Table::try_from(self)?)?)
     }
-}
-
-/// The parser's own message draws the line over several.
-fn not_toml(text: &str, place: &str, error: &toml::de::Error) -> anyhow::Error {
-    let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-    anyhow::anyhow!("recipe `{place}` line {line}: not TOML: {}", error.message())
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     let mut recorded = recorded(&run)?;
     recorded.truncate(arguments.epochs.unwrap_or(usize::MAX).max(1));
 
-    let mut options = Options::from_recipe(&run.args())?;
+    let mut options = Options::from_run(&run.args())?;
     options.split = Some(run.split());
     // Where the clock ended the run is known; it must not end this one elsewhere.
     options.time = None;

@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     if let Some(made_from) = &made_from {
         kernels::share_between(made_from.machine.threads);
     }
-    let mut options = Options::from_recipe(&run.args())?;
+    let mut options = Options::from_run(&run.args())?;
     options.workers = arguments.workers.or(options.workers);
     options.checkpoint_minutes = arguments.checkpoint_minutes.or(options.checkpoint_minutes);
     options.checkpoint_steps = arguments.checkpoint_steps.or(options.checkpoint_steps);

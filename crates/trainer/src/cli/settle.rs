@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use data::{Augment, Dataset, InputSpec, OpenOptions, TaskKind};
 use models::{Custom, ModelConfig};
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use tasks::{ClassWeights, LossOptions};
 use trainer::{OnNan, OptimizerConfig, ScheduleConfig, TrainConfig};
 
 use super::failure::{Failure, code};
-use super::options::{Choice, Options};
+use super::options::{Choice, Options, plain};
 
 /// Opens the data that `options` name.
 pub(crate) fn open(options: &Options) -> Result<Dataset> {
@@ -22,6 +22,10 @@ pub(crate) fn open(options: &Options) -> Result<Dataset> {
 /// The path that `options` name, or the folder of the fetched data set of that name.
 pub(crate) fn locate(options: &Options) -> Result<PathBuf> {
     let name = options.data.as_deref().unwrap_or("digits");
+    if name.is_empty() {
+        let what = "DATA is empty; give a file or folder, or `digits` for the embedded ones";
+        return Err(Failure::usage(anyhow!(what)));
+    }
     if name == "digits" || Path::new(name).exists() {
         return Ok(name.into());
     }
@@ -65,7 +69,7 @@ pub(crate) fn open_options(options: &Options) -> Result<OpenOptions> {
 pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     let table = matches!(dataset.input, InputSpec::Table(_));
     let model = match options.model.take() {
-        Some(Choice::Table(table)) => table.try_into().context("[model]").map_err(Failure::usage)?,
+        Some(Choice::Table(table)) => whole("model", &table)?,
         Some(Choice::Name(name)) => preset(&name)?,
         None => preset(if table { "mlp" } else { "cnn" })?,
     };
@@ -116,7 +120,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
 /// The settings that filled-in options mean for `dataset`.
 pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig> {
     let Some(Choice::Table(table)) = &options.model else { bail!("the options are not filled in") };
-    let model: ModelConfig = table.clone().try_into().context("[model]").map_err(Failure::usage)?;
+    let model: ModelConfig = whole("model", table)?;
     let mut config = TrainConfig::new(model);
     config.loss = loss(options)?;
     config.epochs = options.epochs.unwrap_or(config.epochs);
@@ -137,7 +141,38 @@ pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig
     config.checkpoint_steps = options.checkpoint_steps;
     config.seed = options.seed.unwrap_or(0);
     config.workers = options.workers.unwrap_or(1);
+    needs_validation(options, &config, dataset)?;
+    warms_up(&config, dataset.split.train.len())?;
     Ok(config)
+}
+
+/// Refuses what only validation can decide where nothing is validated: it would never happen.
+fn needs_validation(options: &Options, config: &TrainConfig, dataset: &Dataset) -> Result<()> {
+    let plateau = matches!(config.schedule.kind, trainer::schedule::ScheduleKind::Plateau { .. });
+    let idle = [
+        ("--patience", options.patience.is_some()),
+        ("--target", options.target.is_some()),
+        ("--target-loss", options.target_loss.is_some()),
+        ("--schedule plateau", plateau),
+    ];
+    match idle.iter().find(|(_, given)| *given && dataset.split.val.is_empty()) {
+        Some((flag, _)) => Err(Failure::usage(anyhow!(
+            "{flag} goes by validation, for which there are no samples; give --val above 0, or leave it out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a warm-up in steps that the run never leaves.
+fn warms_up(config: &TrainConfig, samples: usize) -> Result<()> {
+    let batches = samples.div_ceil(config.batch.max(1)).div_ceil(config.accumulate.max(1));
+    let (steps, warmup) = (batches.saturating_mul(config.epochs) as u64, config.schedule.warmup_steps);
+    match warmup > 0 && warmup >= steps {
+        true => Err(Failure::usage(anyhow!(
+            "schedule: {warmup} steps of warm-up leave nothing of the {steps} of this run; give fewer, or more --epochs"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// A preset by name.
@@ -211,7 +246,7 @@ fn schedule(options: &Options) -> Result<ScheduleConfig> {
 /// What a table of a recipe holds.
 fn whole<T: DeserializeOwned>(key: &str, table: &toml::Table) -> Result<T> {
     let read = table.clone().try_into();
-    read.map_err(|error: toml::de::Error| Failure::usage(anyhow!("{key}: {}", error.message())))
+    read.map_err(|error: toml::de::Error| Failure::usage(anyhow!("{key}: {}", plain(error.message()))))
 }
 
 fn unknown(flag: &str, name: &str, known: &[&str]) -> anyhow::Error {

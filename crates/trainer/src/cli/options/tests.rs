@@ -25,7 +25,10 @@ fn a_broken_recipe_is_one_line_with_its_place() {
     let error = Options::parse("lr = 0.1\nepochs = = 3", "r.toml").unwrap_err().to_string();
     assert!(error.starts_with("recipe `r.toml` line 2: not TOML: "), "{error}");
     let error = Options::parse("epochs = \"x\"", "r.toml").unwrap_err().to_string();
-    assert_eq!(error, "recipe `r.toml`: invalid type: string \"x\", expected usize in `epochs`");
+    assert_eq!(
+        error,
+        "recipe `r.toml` line 1, `epochs = \"x\"`: expected a whole number of 0 or more, found string \"x\""
+    );
 }
 
 #[test]
