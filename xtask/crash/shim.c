@@ -3,9 +3,10 @@
  *
  * SHIM_TRACE=FILE   a line for each change, in order; the bytes that are written stand in FILE.data, one after the other:
  *                             open FD create|keep cut|whole PATH     write FD OFFSET LENGTH     cut FD LENGTH     sync FD     close FD
- *                             rename FROM TO     mkdir PATH     unlink PATH     rmdir PATH
+ *                             rename FROM TO     mkdir PATH     unlink PATH     rmdir PATH     copy FD LENGTH
  * SHIM_FAIL=CALL:N:ERRNO:once|ever   the N-th such call below the root (counted from 1) fails, or it and all that follow;
  *                             CALL is open, write, fsync, rename, mkdir or unlink
+ * SHIM_KILL=N       the process is killed at the N-th change (counted from 1); of a write, half is done
  * SHIM_COUNT=FILE   at the process's end, how often each CALL was made */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,10 +14,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -30,7 +33,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *held[FDS];
 static int ready, trace = -1, trace_data = -1;
 static const char *root;
-static long counts[CALLS], fail_at;
+static long counts[CALLS], fail_at, changes, kill_at;
 static int fail_call = -1, fail_errno, fail_ever;
 
 /* Past our own functions, so that nothing here is traced or refused. */
@@ -54,6 +57,8 @@ static void start(void) {
         trace = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         trace_data = (int)syscall(SYS_openat, AT_FDCWD, data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     }
+    const char *number = getenv("SHIM_KILL");
+    if (number) kill_at = atol(number);
     const char *fail = getenv("SHIM_FAIL");
     char name[16], how[16];
     if (fail && sscanf(fail, "%15[a-z]:%ld:%d:%15s", name, &fail_at, &fail_errno, how) == 4) {
@@ -106,6 +111,14 @@ static void say(const char *format, ...) {
     put(trace, line, (size_t)length);
 }
 
+/* Counts a change; whether the process shall not survive it. */
+static int doomed(void) { return ++changes == kill_at; }
+
+static void die(void) {
+    kill(getpid(), SIGKILL);
+    for (;;) pause();
+}
+
 /* Counts a call; whether the system shall refuse it. */
 static int refused(enum call call) {
     long count = ++counts[call];
@@ -121,6 +134,7 @@ static int opened(const char *symbol, int folder, const char *path, int flags, m
     pthread_mutex_lock(&lock);
     start();
     int ours = below(folder, path, whole);
+    if (ours && (flags & O_ACCMODE) != O_RDONLY && doomed()) die();
     if (ours && refused(OPEN)) {
         pthread_mutex_unlock(&lock);
         return -1;
@@ -167,6 +181,10 @@ ssize_t write(int file, const void *bytes, size_t length) {
     pthread_mutex_lock(&lock);
     start();
     int ours = file >= 0 && file < FDS && held[file];
+    if (ours && doomed()) {
+        put(file, bytes, length / 2);
+        die();
+    }
     if (ours && refused(WRITE)) {
         pthread_mutex_unlock(&lock);
         return -1;
@@ -181,10 +199,31 @@ ssize_t write(int file, const void *bytes, size_t length) {
     return done;
 }
 
+/* How Python copies a file. What is copied stands in no trace. */
+static ssize_t copied(const char *symbol, int to, int from, off_t *offset, size_t length) {
+    ssize_t (*real)(int, int, off_t *, size_t) = (ssize_t (*)(int, int, off_t *, size_t))dlsym(RTLD_NEXT, symbol);
+    struct stat whole;
+    pthread_mutex_lock(&lock);
+    start();
+    int ours = to >= 0 && to < FDS && held[to];
+    if (ours && doomed()) {
+        if (fstat(from, &whole) == 0) real(to, from, offset, (size_t)whole.st_size / 2);
+        die();
+    }
+    ssize_t done = ours && refused(WRITE) ? -1 : real(to, from, offset, length);
+    if (ours && done >= 0) say("copy %d %ld\n", to, (long)done);
+    pthread_mutex_unlock(&lock);
+    return done;
+}
+
+ssize_t sendfile(int to, int from, off_t *offset, size_t length) { return copied("sendfile", to, from, offset, length); }
+ssize_t sendfile64(int to, int from, off64_t *offset, size_t length) { return copied("sendfile64", to, from, offset, length); }
+
 static int synced(const char *symbol, int file) {
     pthread_mutex_lock(&lock);
     start();
     int ours = file >= 0 && file < FDS && held[file];
+    if (ours && doomed()) die();
     if (ours && refused(FSYNC)) {
         pthread_mutex_unlock(&lock);
         return -1;
@@ -215,6 +254,7 @@ int rename(const char *from, const char *to) {
     pthread_mutex_lock(&lock);
     start();
     int ours = below(AT_FDCWD, from, whole) && below(AT_FDCWD, to, target);
+    if (ours && doomed()) die();
     int result = ours && refused(RENAME) ? -1 : REAL(rename)(from, to);
     if (ours && result == 0) say("rename %s %s\n", whole, target);
     pthread_mutex_unlock(&lock);
@@ -226,6 +266,7 @@ int mkdir(const char *path, mode_t mode) {
     pthread_mutex_lock(&lock);
     start();
     int ours = below(AT_FDCWD, path, whole);
+    if (ours && doomed()) die();
     int result = ours && refused(MKDIR) ? -1 : REAL(mkdir)(path, mode);
     if (ours && result == 0) say("mkdir %s\n", whole);
     pthread_mutex_unlock(&lock);
@@ -237,6 +278,7 @@ int unlinkat(int folder, const char *path, int flags) {
     pthread_mutex_lock(&lock);
     start();
     int ours = below(folder, path, whole);
+    if (ours && doomed()) die();
     int result = ours && refused(UNLINK) ? -1 : REAL(unlinkat)(folder, path, flags);
     if (ours && result == 0) say("%s %s\n", flags & AT_REMOVEDIR ? "rmdir" : "unlink", whole);
     pthread_mutex_unlock(&lock);
