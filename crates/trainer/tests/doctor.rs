@@ -53,6 +53,7 @@ fn findings_decide_the_exit_code_and_are_printed_for_people_and_for_programs() {
     table(folder, "1,2,3,4\n");
     let ragged = trainer(folder, &["doctor", "t.csv", "--label", "class"]);
     assert_eq!(ragged.status.code(), Some(3));
+    table(folder, "");
     ends(trainer(folder, &["doctor", "nothing.csv"]), 3, "there is no such file");
     ends(trainer(folder, &["doctor", "t.csv", "--val", "7", "--label", "class"]), 2, "--val");
 }
