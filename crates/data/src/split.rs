@@ -170,9 +170,7 @@ fn check(split: &Split, targets: &Targets, path: &Path, options: &OpenOptions, g
     if split.is_empty() {
         let (file, hint) = match (&options.split, &options.exclude) {
             (_, Some(exclude)) => (exclude.as_path(), "name fewer samples"),
-            (split, None) => {
-                (split.as_deref().unwrap_or(path), "its column `split` should say train, val or test")
-            }
+            (split, None) => (split.as_deref().unwrap_or(path), "its column `split` should say train, val or test"),
         };
         return Err(Error::unusable(file, "every sample is left out", hint));
     }

@@ -1,3 +1,5 @@
+//! Each kind of finding in data made for it, none in sound data, and exclude lists.
+
 use std::fs;
 use std::path::Path;
 
