@@ -8,7 +8,6 @@ mod batch;
 mod cifar;
 mod dataset;
 pub mod digits;
-pub mod doctor;
 mod error;
 pub mod failpoint;
 mod fingerprint;

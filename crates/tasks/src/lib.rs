@@ -15,7 +15,7 @@ mod task;
 pub use classification::Classification;
 pub use error::Error;
 pub use goal::Goal;
-pub use metrics::{ClassReport, Metrics, Report, TargetReport};
+pub use metrics::{ClassReport, Metrics, Report, TargetReport, wilson};
 pub use multi_label::MultiLabel;
 pub use prediction::{Prediction, Scored};
 pub use regression::{Regression, RegressionLoss};

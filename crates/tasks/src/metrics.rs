@@ -22,7 +22,7 @@ use classes::ClassSums;
 use errors::ErrorSums;
 use labels::LabelSums;
 
-pub use report::{ClassReport, Report, TargetReport};
+pub use report::{ClassReport, Report, TargetReport, wilson};
 
 /// What is known of a scalar metric by its name.
 pub(crate) struct Scalar {

@@ -224,6 +224,18 @@ impl Task {
         }
     }
 
+    /// The same as plain numbers, in the order of the names: the probability of each class or label, or the values in the user's units.
+    pub fn numbers(&self, outputs: &[f32]) -> Vec<f64> {
+        match self {
+            Self::Classification(_) => {
+                let softmax = crate::classification::Softmax::of(outputs);
+                outputs.iter().map(|&x| softmax.probability(x)).collect()
+            }
+            Self::MultiLabel(_) => outputs.iter().map(|&x| crate::multi_label::sigmoid(x)).collect(),
+            Self::Regression(task) => outputs.iter().enumerate().map(|(column, &x)| task.value(column, x)).collect(),
+        }
+    }
+
     /// Column names of a table of predictions (`trainer eval --save-predictions`): `source`, the truth, the prediction, and for
     /// classes and labels a probability for each.
     pub fn header(&self) -> Vec<String> {

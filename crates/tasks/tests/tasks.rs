@@ -156,6 +156,16 @@ fn labels_apply_from_a_half_on_and_values_are_in_the_users_units() {
 }
 
 #[test]
+fn plain_numbers_are_those_of_the_decoded_answer_in_the_order_of_the_names() {
+    let (task, outputs) = (made(&animals()), [1.0, 3.0, f32::NAN]);
+    let Prediction::Class { ranked } = task.decode(&outputs) else { panic!() };
+    let numbers = task.numbers(&outputs);
+    assert!(ranked.iter().all(|class| numbers[class.index] as f32 == class.probability), "{numbers:?} {ranked:?}");
+    assert_eq!(made(&attributes()).numbers(&[0.0, f32::INFINITY]), [0.5, 1.0]);
+    assert_eq!(made(&houses()).numbers(&[0.0, 0.0]), [250.0, 3.25]);
+}
+
+#[test]
 fn predictions_serialise_with_their_kind() {
     let value = serde_json::to_value(made(&houses()).decode(&[0.0, 0.0])).unwrap();
     assert_eq!(value, json!({"kind": "values", "values": [["price", 250.0], ["rooms", 3.25]]}));

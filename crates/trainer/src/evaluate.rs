@@ -56,7 +56,7 @@ pub(crate) fn evaluate_until(
 }
 
 /// Measures as long as `proceed` says true of every batch.
-fn measure(
+pub(crate) fn measure(
     model: &Model,
     task: &Task,
     loader: &Loader,

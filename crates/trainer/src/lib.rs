@@ -3,6 +3,7 @@
 //! [`train`] is the whole story, from initialisation to the last epoch; everything else here is a step of it. This library never
 //! prints, never exits, never chooses a device and never touches the network: the binary of the same name does.
 
+mod answers;
 mod checkpoint;
 mod config;
 mod divergence;
@@ -16,6 +17,7 @@ mod learner;
 mod lock;
 pub mod memory;
 pub mod optimizer;
+mod page;
 mod progress;
 mod provenance;
 mod results;
@@ -27,6 +29,7 @@ mod train;
 mod unread;
 mod weights;
 
+pub use answers::Answers;
 pub use checkpoint::{Checkpoint, Settings};
 pub use config::TrainConfig;
 pub use divergence::OnNan;
@@ -35,6 +38,7 @@ pub use error::Error;
 pub use evaluate::{Predicted, evaluate, evaluate_each};
 pub use event::{EpochSummary, Event};
 pub use optimizer::{Optimizer, OptimizerConfig};
+pub use page::{Known, write_report};
 pub use progress::{Change, LeftOut, Progress};
 pub use provenance::{Machine, Provenance};
 pub use run_folder::RunFolder;

@@ -114,6 +114,21 @@ impl RunFolder {
         self.path.join("metrics.json")
     }
 
+    /// What people look at after a run.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// A row for each class or label.
+    pub fn per_class(&self) -> PathBuf {
+        self.path.join("per_class.csv")
+    }
+
+    /// A row for each sample of `split`, which is `test` or `val`.
+    pub fn predictions(&self, split: &str) -> PathBuf {
+        self.path.join(format!("predictions_{split}.csv"))
+    }
+
     /// The folder of the model files.
     pub(crate) fn weights(&self) -> PathBuf {
         self.path.join("weights")

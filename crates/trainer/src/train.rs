@@ -11,6 +11,7 @@ use models::ModelFile;
 use serde::{Deserialize, Serialize};
 use tasks::{Metrics, Task};
 
+use crate::answers::Answers;
 use crate::divergence;
 use crate::evaluate::evaluate_until;
 use crate::keeper::Keeper;
@@ -68,6 +69,8 @@ pub struct Report {
     pub val: Option<Metrics>,
     /// The best model on the test split, which nothing chose on. `None` without one, or after an interrupt.
     pub test: Option<Metrics>,
+    /// What the best model answered on the test split, or, without one, on the validation split. `None` as above.
+    pub answers: Option<Answers>,
     /// Seconds of training, over all sittings.
     pub seconds: f64,
     /// Training samples learned in this sitting.
@@ -215,18 +218,18 @@ fn go_on(
     // Measure the best epoch, once, on samples that chose nothing.
     let mut ended = ended.unwrap_or(Ended::Epochs);
     let best_epoch = learner.progress.best.as_ref().map_or(0, |best| best.epoch);
-    let (mut val, mut test) = (None, None);
+    let (mut val, mut test, mut answers) = (None, None, None);
     if ended != Ended::Interrupted && best_epoch > 0 {
         let best = ModelFile::load(&run.best(), device)?.model;
-        for (indices, measured) in [(&split.val, &mut val), (&split.test, &mut test)] {
+        for (name, indices, measured) in [("val", &split.val, &mut val), ("test", &split.test, &mut test)] {
             if !indices.is_empty() && ended != Ended::Interrupted {
-                *measured = evaluate_until(&best, task, &held_out(indices), device, stop)?;
+                (*measured, answers) = Answers::until(name, &best, task, &held_out(indices), device, stop)?.unzip();
                 ended = if measured.is_none() { Ended::Interrupted } else { ended };
             }
         }
     }
     let Progress { epoch: epochs, seconds, changes, left_out, rollbacks, .. } = learner.progress;
-    Ok(Report { ended, epochs, best_epoch, val, test, seconds, learned, changes, left_out, rollbacks })
+    Ok(Report { ended, epochs, best_epoch, val, test, answers, seconds, learned, changes, left_out, rollbacks })
 }
 
 /// Saves what was learned before `error`, which is the data's: once they are repaired, the run goes on there.

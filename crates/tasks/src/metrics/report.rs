@@ -140,8 +140,8 @@ fn class_report(
 }
 
 /// Wilson's score interval at 95 % for `right` of `samples` (Wilson, "Probable inference, the law of succession, and statistical
-/// inference", 1927).
-fn wilson(right: u64, samples: u64) -> Option<[f64; 2]> {
+/// inference", 1927). `None` without samples.
+pub fn wilson(right: u64, samples: u64) -> Option<[f64; 2]> {
     const Z: f64 = 1.959_963_984_540_054;
     let (n, p) = (samples as f64, super::ratio(right, samples)?);
     let scale = 1.0 + Z * Z / n;

@@ -7,9 +7,9 @@ mod bar;
 mod completions;
 mod data_info;
 mod devices;
-mod doctor;
 mod eval;
 mod inspect;
+mod page;
 mod replay;
 mod report;
 mod resume;
@@ -45,6 +45,8 @@ enum Command {
     Resume(Resume),
     /// Train a run again and compare its weights epoch by epoch, to the bit; exit with 6 if they differ
     Replay(Replay),
+    /// Write the report of a run again: report.html, per_class.csv and its predictions, in its folder
+    Report(ReportRun),
     #[command(allow_negative_numbers = true)]
     /// Measure a trained model on data
     Eval(Eval),
@@ -53,9 +55,6 @@ enum Command {
     /// Look at what a path holds; list and fetch well-known data sets
     #[command(subcommand)]
     Data(Data),
-    /// Examine data before training: unreadable files, duplicates, label conflicts, leaks; exit with 3 for errors, 6 for warnings
-    #[command(args_override_self = true, allow_negative_numbers = true)]
-    Doctor(Box<Doctor>),
     /// List the devices that this binary and machine have, or check that one computes correctly
     Devices(Devices),
     /// Print completions for a shell
@@ -140,6 +139,17 @@ pub(crate) struct Replay {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct ReportRun {
+    /// The folder of the run
+    pub(crate) run: PathBuf,
+    /// Device
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Eval {
     /// A model file, or the folder of a run
     pub(crate) model: PathBuf,
@@ -157,9 +167,6 @@ pub(crate) struct Eval {
     /// A split.csv to follow
     #[arg(long)]
     pub(crate) split: Option<PathBuf>,
-    /// An exclude list: samples that are not measured
-    #[arg(long, value_name = "FILE")]
-    pub(crate) exclude: Option<PathBuf>,
     /// Seed of the split, where none is given [default: the one that the model was trained with]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -225,17 +232,6 @@ enum Data {
 }
 
 #[derive(clap::Args)]
-pub(crate) struct Doctor {
-    /// Write an exclude list for `trainer train --exclude`: unreadable files, and the training copies of samples that also test
-    #[arg(long, value_name = "FILE")]
-    pub(crate) fix: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) output: Output,
-    #[command(flatten)]
-    pub(crate) options: Options,
-}
-
-#[derive(clap::Args)]
 pub(crate) struct DataInfo {
     #[command(flatten)]
     pub(crate) output: Output,
@@ -264,6 +260,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Train(arguments)) => train::run(*arguments),
         Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
+        Some(Command::Report(arguments)) => page::run(&arguments),
         Some(Command::Eval(arguments)) => eval::run(&arguments),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Data(Data::Info(arguments))) => data_info::run(*arguments),
@@ -274,7 +271,6 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let manifest = crate::manifest::find(&name).map_err(failure::Failure::usage)?;
             crate::fetch::run(&manifest, dir.as_deref()).map(|()| 0)
         }
-        Some(Command::Doctor(arguments)) => doctor::run(*arguments),
         Some(Command::Devices(arguments)) => devices::run(&arguments),
         Some(Command::Completions { shell }) => completions::run(shell),
     }

@@ -1,20 +1,22 @@
 //! `trainer train`, and `trainer` without anything, which is the same without arguments.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use data::Dataset;
 use serde_json::json;
 use tasks::{Goal, Task};
-use trainer::{Checkpoint, Ended, EpochSummary, Event, Job, Provenance, Report, RunFolder, Settings, memory};
+use trainer::{
+    Answers, Checkpoint, Ended, EpochSummary, Event, Job, Known, Provenance, Report, RunFolder, Settings, memory,
+};
 
 use super::bar::Bar;
 use super::failure::{Failure, code};
 use super::options::{Choice, Options};
 use super::signals::Signals;
-use super::{Format, Output, Train, report, settings, settle, stream};
+use super::{Format, Output, Train, page, report, settings, settle, stream};
 
 /// The recipe of the first run, whose file states what it reached.
 const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
@@ -128,7 +130,7 @@ impl Sitting {
         let job = self.job(run, settings, resume);
         let outcome = trainer::train(job, &|| signals.stop(), &mut |event| bar.draw(&event));
         bar.finish();
-        let report = outcome?;
+        let mut report = outcome?;
         if report.ended == Ended::Interrupted {
             stream::tell(format_args!(
                 "interrupted in epoch {}; go on with: {}",
@@ -139,9 +141,11 @@ impl Sitting {
         }
         let metrics = self.metrics(&report);
         RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?)?;
+        let answers = report.answers.take();
+        let page = self.write_report(run, &report, answers);
         match self.output.format {
             Format::Json => stream::print(json!({ "v": 1, "run": run.path(), "result": metrics }))?,
-            Format::Text => stream::print(self.outcome(run, &report))?,
+            Format::Text => stream::print(self.outcome(run, &report, page.as_deref()))?,
         }
         match &self.config.target {
             Some(target) if !target_reached(target, &report) => Err(Failure::with(
@@ -149,6 +153,29 @@ impl Sitting {
                 anyhow!("the target {target} was not reached in {} epochs", report.epochs),
             )),
             _ => Ok(0),
+        }
+    }
+
+    /// Writes the page that people look at, and returns its path. No failure of it costs the run, which is saved already.
+    fn write_report(&self, run: &RunFolder, report: &Report, answers: Option<Answers>) -> Option<PathBuf> {
+        let metrics = report.test.as_ref().or(report.val.as_ref()).cloned();
+        let known = Known {
+            task: Some(self.task.clone()),
+            model: Some((self.config.model.clone(), self.dataset.input.clone())),
+            dataset: Some(self.dataset.clone()),
+            measured: metrics.zip(answers),
+            notes: Vec::new(),
+            commands: page::commands(run.path()),
+        };
+        match trainer::write_report(run, known) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                let again = report::trainer_command(&format!("report {}", report::quoted(run.path())));
+                stream::tell(format_args!(
+                    "warning: the report could not be written: {error}; try again with: {again}"
+                ));
+                None
+            }
         }
     }
 
@@ -191,7 +218,7 @@ impl Sitting {
     fn provenance(&self) -> serde_json::Value {
         let mut options = self.options.clone();
         (options.data, options.runs, options.name, options.device, options.workers) = (None, None, None, None, None);
-        (options.test, options.split, options.exclude) = (None, None, None);
+        (options.test, options.split) = (None, None);
         (options.checkpoint_minutes, options.checkpoint_steps) = (None, None);
         json!({
             "striate": env!("CARGO_PKG_VERSION"),
@@ -218,7 +245,7 @@ impl Sitting {
     }
 
     /// The last lines, for people.
-    fn outcome(&self, run: &RunFolder, report: &Report) -> String {
+    fn outcome(&self, run: &RunFolder, report: &Report, page: Option<&Path>) -> String {
         let (best, epochs, seconds) = (report.best_epoch, report.epochs, report.seconds);
         let monitor = self.task.monitor().0;
         let mut lines = vec![match &report.val {
@@ -234,6 +261,7 @@ impl Sitting {
             (None, None) => "no test split and no validation: nothing says how good the model is".to_owned(),
         });
         lines.push(format!("saved    {}", run.best().display()));
+        lines.extend(page.map(|page| format!("report   {}", page.display())));
         let arguments = match self.options.data.as_deref() {
             // The newest run is looked for in `runs` unless another folder is named.
             Some("digits") => match self.options.runs.as_deref() {

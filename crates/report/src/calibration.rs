@@ -1,0 +1,91 @@
+//! Whether probabilities mean what they say: the reliability diagram and the expected calibration error.
+
+use crate::chart::{self, Bar};
+use crate::html::{number, percent, table};
+
+const BINS: usize = 10;
+
+/// Answers by their probability, in ten bins of equal width: Guo et al., "On Calibration of Modern Neural Networks", 2017.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Calibration {
+    /// Of each bin: answers, sum of their probabilities, how many were right.
+    bins: Box<[(u64, f64, u64); BINS]>,
+}
+
+impl Calibration {
+    /// Adds an answer that was given with `probability`; NaN counts as 0.
+    pub fn add(&mut self, probability: f64, right: bool) {
+        let probability = if probability.is_nan() { 0.0 } else { probability.clamp(0.0, 1.0) };
+        let bin = &mut self.bins[((probability * BINS as f64) as usize).min(BINS - 1)];
+        bin.0 += 1;
+        bin.1 += probability;
+        bin.2 += u64::from(right);
+    }
+
+    /// The expected calibration error: by how much probability and share of right answers differ, the mean over the answers. `None`
+    /// without any.
+    pub fn error(&self) -> Option<f64> {
+        let all: u64 = self.bins.iter().map(|bin| bin.0).sum();
+        let gap = |&(_, sum, right): &(u64, f64, u64)| (sum - right as f64).abs();
+        (all > 0).then(|| self.bins.iter().map(gap).sum::<f64>() / all as f64)
+    }
+
+    /// The section of the page; `what` are the answers, such as "the predicted class".
+    pub(crate) fn section(&self, what: &str) -> String {
+        let Some(error) = self.error() else { return String::new() };
+        let bin = |at: usize| format!("{}\u{2013}{} %", at * 100 / BINS, (at + 1) * 100 / BINS);
+        let share = |&(n, _, right): &(u64, f64, u64)| (n > 0).then(|| right as f64 / n as f64);
+        let bars: Vec<Bar> = self
+            .bins
+            .iter()
+            .enumerate()
+            .map(|(at, counts)| Bar {
+                // The percent sign stands in the description: there is little room.
+                label: bin(at).replace(" %", ""),
+                value: share(counts),
+                mark: (counts.0 > 0).then(|| counts.1 / counts.0 as f64),
+            })
+            .collect();
+        let rows: Vec<Vec<String>> = self
+            .bins
+            .iter()
+            .enumerate()
+            .filter(|(_, counts)| counts.0 > 0)
+            .map(|(at, counts)| {
+                vec![bin(at), counts.0.to_string(), percent(Some(counts.1 / counts.0 as f64)), percent(share(counts))]
+            })
+            .collect();
+        format!(
+            "<section id=calibration><h2>Calibration</h2>\n<p>Expected calibration error <strong>{}</strong>, in ten bins: by so much the \
+             probability of {what} and how often it is right differ on average. Bars are how often; dashes are the mean probability. \
+             Where a bar ends below its dash, the network is too sure of itself.</p>\n{}<details><summary>The numbers</summary>{}</details></section>\n",
+            number(error),
+            chart::bars(
+                "Reliability diagram",
+                &format!("How often {what} is right, for each tenth of its probability, in percent"),
+                &bars,
+                Some(1.0)
+            ),
+            table("Reliability", &["Probability", "Answers", "Mean probability", "Right"], &rows),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_is_the_mean_gap_over_the_answers() {
+        let mut calibration = Calibration::default();
+        assert_eq!(calibration.error(), None);
+        // Bin 0.9 to 1: 4 answers of 0.95, 2 right: gap 0.45. Bin 0.5: 1 answer of 0.55, right: gap 0.45.
+        (0..4).for_each(|at| calibration.add(0.95, at < 2));
+        calibration.add(0.55, true);
+        assert!((calibration.error().unwrap() - 0.45).abs() < 1e-12);
+        calibration.add(1.0, true);
+        assert!((calibration.error().unwrap() - (4.0 * 0.95 + 1.0 - 3.0 + 0.45) / 6.0).abs() < 1e-12);
+        calibration.add(f64::NAN, false);
+        assert!(calibration.error().is_some_and(f64::is_finite));
+    }
+}

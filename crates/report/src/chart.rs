@@ -1,0 +1,283 @@
+//! Charts as SVG: lines, points and bars, with axes of round numbers. Colours are classes of the page's style; numbers that aren't finite
+//! leave a gap.
+
+use std::fmt::Write;
+
+use crate::html::{escaped, number};
+
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 300.0;
+const LEFT: f64 = 64.0;
+const RIGHT: f64 = 30.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 34.0;
+/// Colours of lines that the style has.
+const COLOURS: usize = 8;
+/// Points of a line beyond which it is thinned out: a screen shows no more.
+const LINE_POINTS: usize = 1500;
+
+/// A line by epochs.
+pub(crate) struct Series {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// A bar, with a dash across it.
+pub(crate) struct Bar {
+    pub(crate) label: String,
+    pub(crate) value: Option<f64>,
+    pub(crate) mark: Option<f64>,
+}
+
+/// A range of numbers and where they lie on the drawing.
+#[derive(Clone, Copy)]
+struct Axis {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Axis {
+    /// Over all finite `values`; something with a width even where they have none.
+    fn over(values: impl Iterator<Item = f64>, [from, to]: [f64; 2]) -> Self {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.filter(|value| value.is_finite()) {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        if low > high {
+            (low, high) = (0.0, 1.0);
+        }
+        let least = low.abs().max(high.abs()).max(1e-30) * 1e-6;
+        if high - low <= least {
+            (low, high) = (low - low.abs().max(1e-3) * 0.5, high + high.abs().max(1e-3) * 0.5);
+        }
+        Self { low, high, from, to }
+    }
+
+    fn at(&self, value: f64) -> f64 {
+        // Halves first: the width of the range may be beyond the largest number.
+        let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
+        self.from + share * (self.to - self.from)
+    }
+
+    /// Round numbers inside the range: steps of 1, 2 or 5.
+    fn ticks(&self) -> Vec<f64> {
+        let rough = (self.high / 7.0) - (self.low / 7.0);
+        let power = 10f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|step| *step >= rough);
+        let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else { return Vec::new() };
+        let first = (self.low / step).ceil();
+        let ticks = (0..12).map(|n| (first + f64::from(n)) * step);
+        // The last one may be rounded beyond the end.
+        ticks.take_while(|tick| *tick <= self.high + step * 1e-6).map(|tick| tick.min(self.high)).collect()
+    }
+}
+
+fn x_axis(values: impl Iterator<Item = f64>) -> Axis {
+    Axis::over(values, [LEFT, WIDTH - RIGHT])
+}
+
+fn y_axis(values: impl Iterator<Item = f64>) -> Axis {
+    Axis::over(values, [HEIGHT - BOTTOM, TOP])
+}
+
+/// The beginning of a drawing, with what it is for those who don't see it.
+fn open(title: &str, description: &str) -> String {
+    let label = escaped(&format!("{title}: {description}"));
+    format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-label=\"{label}\">\n")
+}
+
+fn y_grid(out: &mut String, axis: Axis) {
+    for tick in axis.ticks() {
+        let y = axis.at(tick);
+        let _ = writeln!(
+            out,
+            "<line class=grid x1={LEFT} x2={:.1} y1={y:.1} y2={y:.1} /><text x={:.1} y={:.1} text-anchor=end>{}</text>",
+            WIDTH - RIGHT,
+            LEFT - 6.0,
+            y + 4.0,
+            short(tick)
+        );
+    }
+}
+
+fn x_grid(out: &mut String, ticks: impl Iterator<Item = f64>, axis: Axis, name: &str) {
+    for tick in ticks {
+        let x = axis.at(tick);
+        let _ =
+            writeln!(out, "<text x={x:.1} y={:.1} text-anchor=middle>{}</text>", HEIGHT - BOTTOM + 16.0, short(tick));
+    }
+    let (x, y) = ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 4.0);
+    let _ = writeln!(out, "<text x={x:.1} y={y:.1} text-anchor=middle>{}</text>", escaped(name));
+}
+
+/// A round number without zeros at its end.
+fn short(value: f64) -> String {
+    let text = number(value);
+    match text.contains('.') && !text.contains('e') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// Lines over epochs with a legend; `None` without a single finite point.
+pub(crate) fn lines(title: &str, description: &str, series: &[Series]) -> Option<String> {
+    let finite = |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite();
+    if !series.iter().flat_map(|one| &one.points).any(|point| finite(&point)) {
+        return None;
+    }
+    let x = x_axis(series.iter().flat_map(|one| &one.points).map(|point| point.0));
+    let y = y_axis(series.iter().flat_map(|one| &one.points).map(|point| point.1));
+    let mut out = format!("<figure>{}", open(title, description));
+    y_grid(&mut out, y);
+    x_grid(&mut out, x.ticks().into_iter().filter(|tick| tick.fract() == 0.0), x, "epoch");
+    for (at, one) in series.iter().enumerate() {
+        let thin = one.points.len().div_ceil(LINE_POINTS).max(1);
+        let (mut path, mut pen) = (String::new(), false);
+        let mut alone: Vec<(f64, f64)> = Vec::new();
+        let shown: Vec<&(f64, f64)> = one
+            .points
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| n % thin == 0 || *n + 1 == one.points.len())
+            .map(|(_, point)| point)
+            .collect();
+        for (n, point) in shown.iter().enumerate() {
+            if !finite(point) {
+                pen = false;
+                continue;
+            }
+            let after = shown.get(n + 1).is_some_and(finite);
+            if !pen && !after {
+                alone.push(**point);
+            }
+            let _ = write!(path, "{}{:.1} {:.1}", if pen { 'L' } else { 'M' }, x.at(point.0), y.at(point.1));
+            pen = true;
+        }
+        let _ = writeln!(out, "<path class=\"line c{}\" d=\"{path}\" />", at % COLOURS);
+        for (px, py) in alone {
+            let _ =
+                writeln!(out, "<circle class=\"dot c{}\" cx={:.1} cy={:.1} r=3 />", at % COLOURS, x.at(px), y.at(py));
+        }
+    }
+    out += "</svg><figcaption>";
+    for (at, one) in series.iter().enumerate() {
+        let _ = write!(out, "<span class=\"key c{}\">{}</span> ", at % COLOURS, escaped(&one.name));
+    }
+    Some(out + "</figcaption></figure>\n")
+}
+
+/// Points with a line of `guide` through them: the diagonal, or zero.
+pub(crate) fn points(
+    title: &str,
+    description: &str,
+    names: [&str; 2],
+    of: &[(f64, f64)],
+    guide: Guide,
+) -> Option<String> {
+    let finite: Vec<(f64, f64)> = of.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+    if finite.is_empty() {
+        return None;
+    }
+    let (xs, ys) = (finite.iter().map(|point| point.0), finite.iter().map(|point| point.1));
+    let (x, y) = match guide {
+        Guide::Diagonal => (x_axis(xs.clone().chain(ys.clone())), y_axis(xs.chain(ys))),
+        Guide::Zero => (x_axis(xs), y_axis(ys.chain([0.0]))),
+    };
+    let mut out = format!("<figure>{}", open(title, description));
+    y_grid(&mut out, y);
+    x_grid(&mut out, x.ticks().into_iter(), x, names[0]);
+    let (from, to) = match guide {
+        Guide::Diagonal => (y.at(x.low), y.at(x.high)),
+        Guide::Zero => (y.at(0.0), y.at(0.0)),
+    };
+    let _ = writeln!(out, "<line class=guide x1={:.1} y1={from:.1} x2={:.1} y2={to:.1} />", x.from, x.to);
+    for (px, py) in finite {
+        let _ = write!(out, "<circle class=\"point c0\" cx={:.1} cy={:.1} r=2 />", x.at(px), y.at(py));
+    }
+    let _ =
+        write!(out, "\n</svg><figcaption>{} against {}</figcaption></figure>\n", escaped(names[1]), escaped(names[0]));
+    Some(out)
+}
+
+/// What points are compared with.
+#[derive(Clone, Copy)]
+pub(crate) enum Guide {
+    /// Both numbers are equal.
+    Diagonal,
+    /// The upward number is zero.
+    Zero,
+}
+
+/// Bars from zero to at least `top`.
+pub(crate) fn bars(title: &str, description: &str, of: &[Bar], top: Option<f64>) -> String {
+    let values = of.iter().flat_map(|bar| [bar.value, bar.mark]).flatten();
+    let y = y_axis(values.chain([0.0]).chain(top));
+    let mut out = format!("<figure>{}", open(title, description));
+    y_grid(&mut out, y);
+    let step = (WIDTH - RIGHT - LEFT) / of.len().max(1) as f64;
+    for (at, bar) in of.iter().enumerate() {
+        let x = LEFT + step * at as f64;
+        if let Some(value) = bar.value.filter(|value| value.is_finite()) {
+            let (upper, lower) = (y.at(value.max(0.0)), y.at(value.min(0.0)));
+            let _ = write!(
+                out,
+                "<rect class=\"bar c0\" x={:.1} y={upper:.1} width={:.1} height={:.1} />",
+                x + step * 0.12,
+                step * 0.76,
+                (lower - upper).max(0.0)
+            );
+        }
+        if let Some(mark) = bar.mark.filter(|mark| mark.is_finite()) {
+            let at = y.at(mark);
+            let _ = write!(out, "<line class=mark x1={x:.1} x2={:.1} y1={at:.1} y2={at:.1} />", x + step);
+        }
+        let _ = writeln!(
+            out,
+            "<text x={:.1} y={:.1} text-anchor=middle>{}</text>",
+            x + step / 2.0,
+            HEIGHT - BOTTOM + 16.0,
+            escaped(&bar.label)
+        );
+    }
+    let _ = writeln!(out, "</svg><figcaption>{}</figcaption></figure>", escaped(description));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        let axis = |low, high| Axis { low, high, from: 0.0, to: 100.0 };
+        assert_eq!(
+            axis(0.0, 1.0).ticks().iter().map(|tick| short(*tick)).collect::<Vec<_>>(),
+            ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+        );
+        assert_eq!(axis(-3.0, 47.0).ticks(), [0.0, 10.0, 20.0, 30.0, 40.0]);
+        for (low, high) in [(1e-30, 2e-30), (-1e300, 1e300), (5.0, 5.0 + 1e-4)] {
+            let ticks = axis(low, high).ticks();
+            assert!(
+                ticks.len() >= 2 && ticks.iter().all(|tick| *tick >= low && *tick <= high),
+                "{low} {high} {ticks:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_leaves_a_gap() {
+        let line = |points: &[f64]| {
+            let points = points.iter().enumerate().map(|(at, value)| (at as f64 + 1.0, *value)).collect();
+            lines("t", "d", &[Series { name: "<loss>".into(), points }])
+        };
+        assert_eq!(line(&[f64::NAN, f64::INFINITY]), None);
+        let drawn = line(&[1.0, 0.5, f64::NAN, 0.25, 0.2, f64::NAN, 0.1]).unwrap();
+        assert_eq!(drawn.matches('M').count(), 3, "three pieces: {drawn}");
+        assert_eq!(drawn.matches("<circle").count(), 1, "a point without neighbours is a dot");
+        assert!(!drawn.contains("NaN") && drawn.contains("&lt;loss&gt;"));
+        assert!(!line(&[0.5]).unwrap().contains("NaN"));
+        assert!(!line(&[-1.7e308, 1.7e308]).unwrap().contains("NaN"));
+    }
+}

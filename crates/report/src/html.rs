@@ -1,0 +1,119 @@
+//! Text and numbers on their way into HTML and SVG: escaping, isolation of writing directions, rounding, tables.
+
+use std::fmt::Write;
+
+/// `text` without any meaning to HTML, in elements and in quoted attributes alike. Control characters, which HTML cannot hold, become
+/// U+FFFD; line breaks and tabs stay.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\'' => out += "&#39;",
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A name from outside: escaped, and isolated so that its writing direction turns nothing around it. Nothing is said as such.
+pub(crate) fn name(text: &str) -> String {
+    match text.trim().is_empty() {
+        true => format!("<bdi class=quiet>(no name: \u{201c}{}\u{201d})</bdi>", escaped(text)),
+        false => format!("<bdi>{}</bdi>", escaped(text)),
+    }
+}
+
+/// A share as percent with one digit, `\u{2013}` where there is none.
+pub(crate) fn percent(share: Option<f64>) -> String {
+    share
+        .filter(|share| share.is_finite())
+        .map_or_else(|| "\u{2013}".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
+/// Four digits that matter: `0.9812`, `48210`, `0.00001234`, `3.828e29`; what isn't finite says so.
+pub(crate) fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "infinite"
+        } else {
+            "-infinite"
+        }
+        .to_owned();
+    }
+    let size = value.abs();
+    if size >= 1e9 || (size > 0.0 && size < 1e-6) {
+        return format!("{value:.3e}");
+    }
+    let magnitude = if size == 0.0 { 0.0 } else { size.log10().floor() };
+    format!("{value:.*}", (3.0 - magnitude).clamp(0.0, 10.0) as usize)
+}
+
+/// A count with groups of three digits: `12,345`.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A table that scrolls by itself on a narrow screen, by keyboard too. `head` are plain words of ours; the first cell of each row of
+/// `rows`, which are HTML, is its header.
+pub(crate) fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut out = format!(
+        "<div class=scroll tabindex=0 role=region aria-label=\"{0}\"><table><caption>{0}</caption>\n<thead><tr>",
+        escaped(caption)
+    );
+    head.iter().for_each(|cell| {
+        let _ = write!(out, "<th scope=col>{}</th>", escaped(cell));
+    });
+    out += "</tr></thead>\n<tbody>\n";
+    for row in rows {
+        out += "<tr>";
+        for (at, cell) in row.iter().enumerate() {
+            let _ = match at {
+                0 => write!(out, "<th scope=row>{cell}</th>"),
+                _ => write!(out, "<td>{cell}</td>"),
+            };
+        }
+        out += "</tr>\n";
+    }
+    out + "</tbody></table></div>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_escapes_from_a_name() {
+        assert_eq!(
+            escaped("<script>alert('x')&\"</script>"),
+            "&lt;script&gt;alert(&#39;x&#39;)&amp;&quot;&lt;/script&gt;"
+        );
+        assert_eq!(escaped("a\0b\u{1b}[2J"), "a\u{fffd}b\u{fffd}[2J");
+        assert_eq!(name("\u{5e9}\u{5dc}\u{5d5}\u{5dd}"), "<bdi>\u{5e9}\u{5dc}\u{5d5}\u{5dd}</bdi>");
+        assert!(name(" ").contains("no name"));
+    }
+
+    #[test]
+    fn numbers_show_what_matters() {
+        let values = [0.98124, 48210.4, 0.0, -2.71859, 3.8279e29, 1.5e-9, f64::NAN, f64::NEG_INFINITY];
+        let expected = ["0.9812", "48210", "0.000", "-2.719", "3.828e29", "1.500e-9", "NaN", "-infinite"];
+        assert_eq!(values.map(number), expected);
+        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([Some(0.5), None, Some(f64::NAN)].map(percent), ["50.0 %", "\u{2013}", "\u{2013}"]);
+    }
+}

@@ -1,0 +1,25 @@
+//! What a run leaves behind for people: `report.html`, one file that asks nothing of the network, and `per_class.csv`.
+//!
+//! Takes plain data ([`Page`]) and gives text. Knows no tensors, models, data sets or run folders; what it shows is gathered by the
+//! trainer. The charts are SVG of our own: their colours are the page's, which follow the reader's dark or light setting, and each has a
+//! title and a description for screen readers. Plotters writes fixed colours and neither of the two.
+//!
+//! Every text that comes from outside (names of classes, files, columns, the configuration) goes through [`html`] or [`cells`] first.
+
+mod calibration;
+pub mod cells;
+mod chart;
+mod classes;
+mod curves;
+mod html;
+mod page;
+mod pick;
+mod picture;
+mod samples;
+mod values;
+
+pub use calibration::Calibration;
+pub use html::escaped;
+pub use page::{Answer, ClassRow, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
+pub use pick::{confident_mistakes, least_certain};
+pub use picture::Picture;

@@ -1,0 +1,227 @@
+//! The page of runs that nobody wishes for: hostile names, one class, a thousand, numbers that aren't finite, nothing measured at all.
+
+use report::{Answer, Calibration, ClassRow, HeldOut, Layer, Outcome, Page, Picture, Share, Shown, TargetRow};
+
+/// Names in any script, with whatever HTML gives a meaning to.
+const NAMES: [&str; 9] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(2)>",
+    "it's & \"that\"",
+    "花と犬",
+    "שלום עולם",
+    "\u{202e}gnp.exe",
+    "👩‍🚀🌹",
+    "=cmd|' /C calc'!A0",
+    "",
+];
+
+fn answer(truth: usize, predicted: usize, classes: usize) -> Answer {
+    Answer { truth, predicted, confidence: 0.7, second: (predicted + 1) % classes, runner_up: 0.2 }
+}
+
+fn classes(names: &[String]) -> Page {
+    let share = Share { value: 0.5, low: 0.25, high: 0.75 };
+    let row =
+        |name: &String| ClassRow { name: name.clone(), precision: Some(share), support: 2, ..ClassRow::default() };
+    let answers = (0..names.len() * 2).map(|at| answer(at / 2, (at / 2 + at % 2) % names.len(), names.len())).collect();
+    let shown = |name: &String| Shown {
+        source: format!("{name}/1.png"),
+        truth: name.clone(),
+        answer: format!("{name} (70.0 %)"),
+        picture: Some(Picture { shape: [3, 2, 2], pixels: (0..12).collect() }),
+        row: vec![(name.clone(), name.clone())],
+    };
+    let outcome = Outcome::Classes {
+        rows: names.iter().map(row).collect(),
+        answers,
+        mistakes: names.iter().take(24).map(shown).collect(),
+        doubts: names.iter().take(24).map(shown).collect(),
+    };
+    Page {
+        name: names[0].clone(),
+        task: format!("classification, {}", names[0]),
+        facts: vec![(names[0].clone(), names[0].clone())],
+        notes: names.to_vec(),
+        results: "epoch,train/loss,val/loss,metrics/<script>\n1,0.5,NaN,0.5\n2,inf,,0.75\n".to_owned(),
+        best_epoch: 2,
+        held_out: Some(HeldOut { split: "test", samples: 18, metrics: vec![(names[0].clone(), f64::NAN)], outcome }),
+        layers: vec![Layer { name: names[0].clone(), kind: names[0].clone(), output: vec![1, 2], ..Layer::default() }],
+        input: names[0].clone(),
+        configuration: format!("data = \"{}\"", names[0]),
+        commands: vec![(names[0].clone(), format!("trainer replay '{}'", names[0]))],
+    }
+}
+
+/// Every tag is one that the page makes itself, each that is opened is closed in order, and nothing is loaded or run.
+#[track_caller]
+fn is_sound(html: &str) {
+    const KNOWN: [&str; 49] = [
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "a",
+        "header",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "nav",
+        "ul",
+        "li",
+        "main",
+        "section",
+        "dl",
+        "div",
+        "dt",
+        "dd",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "bdi",
+        "details",
+        "summary",
+        "figure",
+        "figcaption",
+        "svg",
+        "line",
+        "text",
+        "path",
+        "circle",
+        "rect",
+        "span",
+        "strong",
+        "code",
+        "pre",
+        "img",
+        "!DOCTYPE",
+        "h4",
+        "em",
+        "br",
+        "hr",
+    ];
+    const EMPTY: [&str; 8] = ["meta", "img", "!DOCTYPE", "br", "hr", "circle", "rect", "line"];
+    let mut open: Vec<&str> = Vec::new();
+    for piece in html.split('<').skip(1) {
+        let (tag, _) = piece.split_once('>').unwrap_or_else(|| panic!("a tag is not closed: {piece}"));
+        let name = tag.trim_start_matches('/').split([' ', '\n', '/']).next().unwrap_or_default();
+        assert!(KNOWN.contains(&name), "unknown tag <{tag}>");
+        // What stands between quotes is a value: its own quotes are escaped.
+        let bare: String = tag.split('"').step_by(2).collect();
+        assert!(!bare.to_lowercase().contains("onerror") && !tag.contains("href=\""), "<{tag}>");
+        match tag.starts_with('/') {
+            true => assert_eq!(open.pop(), Some(name), "</{name}> closes another tag"),
+            false if EMPTY.contains(&name) || tag.ends_with('/') => {}
+            false => open.push(name),
+        }
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+    for loads in ["http:", "https:", "//", "url(", "@import", "<script", "<link", "<iframe"] {
+        let style = html.replace("http-equiv", "");
+        let data_free: String = style.split('"').filter(|part| !part.starts_with("data:")).collect();
+        assert!(!data_free.contains(loads), "the page holds `{loads}`");
+    }
+    assert!(!html.contains("=\"NaN") && !html.contains("MNaN"), "a drawing holds NaN");
+}
+
+#[test]
+fn names_of_any_kind_stay_text() {
+    let names = NAMES.map(str::to_owned);
+    let html = classes(&names).html();
+    is_sound(&html);
+    for name in ["花と犬", "שלום עולם", "👩‍🚀🌹"] {
+        assert!(html.contains(&format!("<bdi>{name}</bdi>")), "{name}");
+    }
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("alt=\""));
+    assert!(html.contains("data:image/png;base64,"));
+}
+
+#[test]
+fn what_people_look_for_is_there() {
+    let names = ["cat".to_owned(), "dog".to_owned()];
+    let html = classes(&names).html();
+    for section in
+        ["summary", "curves", "classes", "confusion", "calibration", "mistakes", "doubts", "network", "again"]
+    {
+        assert!(
+            html.contains(&format!("<section id={section}>")) && html.contains(&format!("href=#{section}")),
+            "{section}"
+        );
+    }
+    for words in [
+        "50.0 %",
+        "25.0\u{2013}75.0",
+        "Expected calibration error",
+        "prefers-color-scheme",
+        "trainer replay",
+        "viewport",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn one_class_and_a_thousand_come_out() {
+    let one = classes(&["only".to_owned()]).html();
+    is_sound(&one);
+    assert!(one.contains("No class was taken for another"));
+    let thousand: Vec<String> = (0..1000).map(|class| format!("class {class}")).collect();
+    let html = classes(&thousand).html();
+    is_sound(&html);
+    assert!(html.contains("class 999") && html.len() < 2_000_000, "{} bytes", html.len());
+    assert!(html.contains("Most frequent confusions, 30 of 1000"));
+}
+
+#[test]
+fn a_run_without_anything_has_a_page() {
+    let html = Page { name: "new".into(), notes: vec!["no model yet".into()], ..Page::default() }.html();
+    is_sound(&html);
+    assert!(html.contains("No epoch has ended yet") && html.contains("no model yet"));
+}
+
+#[test]
+fn regression_shows_each_target_and_survives_numbers_that_are_not_finite() {
+    let target = |name: &str, pairs: Vec<(f64, f64)>| TargetRow {
+        name: name.into(),
+        mae: Some(1.0),
+        rmse: None,
+        r2: Some(0.5),
+        pairs,
+    };
+    let plain = (0..5000).map(|at| (f64::from(at), f64::from(at) + 1.0)).collect();
+    let rows = vec![
+        target("<price>", plain),
+        target("constant", vec![(3.0, 3.0); 20]),
+        target("lost", vec![(1.0, f64::NAN), (2.0, f64::INFINITY)]),
+        target("none", vec![]),
+    ];
+    let outcome = Outcome::Values { rows, mistakes: vec![] };
+    let held_out = HeldOut { split: "val", samples: 5000, metrics: vec![], outcome };
+    let html = Page { name: "r".into(), held_out: Some(held_out), ..Page::default() }.html();
+    is_sound(&html);
+    assert!(html.contains("Of 5,000 samples one in 3 is drawn"));
+    assert!(
+        html.contains("Error by decile") && html.contains("&lt;price&gt;") && html.contains("No finite prediction")
+    );
+    assert!(html.contains("on which the best epoch was chosen"));
+}
+
+#[test]
+fn labels_have_their_table_and_calibration() {
+    let mut calibration = Calibration::default();
+    (0..100).for_each(|at| calibration.add(f64::from(at) / 100.0, at > 60));
+    let rows = vec![ClassRow { name: "rain".into(), average_precision: Some(0.75), ..ClassRow::default() }];
+    let outcome = Outcome::Labels { rows, calibration, mistakes: vec![], doubts: vec![] };
+    let held_out = HeldOut { split: "test", samples: 100, metrics: vec![], outcome };
+    let html = Page { held_out: Some(held_out), ..Page::default() }.html();
+    is_sound(&html);
+    assert!(
+        html.contains("Average precision") && html.contains("0.7500") && html.contains("No label was answered wrongly")
+    );
+}

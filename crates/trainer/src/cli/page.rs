@@ -1,0 +1,78 @@
+//! `trainer report RUN`, and the report at the end of a training: `report.html` and the tables beside it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use data::{Dataset, Like};
+use models::ModelFile;
+use tasks::Task;
+use trainer::{Answers, Known, Provenance, RunFolder};
+
+use super::options::Options;
+use super::report::{quoted, trainer_command};
+use super::{Format, ReportRun, settle, stream};
+
+/// Writes the report of a run again.
+pub(crate) fn run(arguments: &ReportRun) -> Result<u8> {
+    let run = RunFolder::open(&arguments.run)?.held()?;
+    let mut known = Known { commands: commands(run.path()), ..Known::default() };
+    if let Err(error) = learn(&run, &arguments.device, &mut known) {
+        known.notes.push(format!("{error:#}"));
+    }
+    known.notes.iter().for_each(|note| stream::tell(format_args!("note     {}", note.replace(char::is_control, " "))));
+    let path = trainer::write_report(&run, known)?;
+    match arguments.output.format {
+        Format::Json => stream::print(serde_json::json!({ "v": 1, "run": run.path(), "report": path }))?,
+        Format::Text => stream::print(path.display())?,
+    }
+    Ok(0)
+}
+
+/// Takes up the best model and the data, step by step: what was found before an error is kept.
+fn learn(run: &RunFolder, device: &str, known: &mut Known) -> Result<()> {
+    let best = run.best();
+    if !best.is_file() {
+        return Ok(());
+    }
+    let device = device::select(device)?;
+    let file = ModelFile::load(&best, &device.device)?;
+    known.model = Some((file.model.config().clone(), file.model.input().clone()));
+    let task: Task = serde_json::from_value(file.task.clone())
+        .with_context(|| format!("`{}`: its task is not one that this build knows", best.display()))?;
+    known.task = Some(task.clone());
+    let dataset = open(run, &file, &task).context("the run's data cannot be read")?;
+    if let Some(made) = Provenance::read(run)?
+        && let Err(error) = made.check_data(&dataset, run.path())
+    {
+        known.notes.push(error.to_string());
+    }
+    let dataset = Arc::new(dataset);
+    known.dataset = Some(dataset.clone());
+    let ended = run.metrics().is_file();
+    known.measured = Answers::of(&file.model, &task, &dataset, &device.device, !ended)?;
+    Ok(())
+}
+
+/// The run's data, cut as it was for training and read as the model reads it.
+fn open(run: &RunFolder, file: &ModelFile, task: &Task) -> Result<Dataset> {
+    let mut options = Options::from_recipe(&run.args())?;
+    if run.split().is_file() {
+        options.split = Some(run.split());
+    }
+    let mut open = settle::open_options(&options)?;
+    open.like = Some(Like { input: file.model.input().clone(), outputs: task.outputs_kind() });
+    Ok(data::open(&settle::locate(&options)?, &open)?)
+}
+
+/// What to type next.
+pub(crate) fn commands(run: &Path) -> Vec<(String, String)> {
+    let path = quoted(run);
+    let commands = [
+        ("Train it again and compare the weights, to the bit", format!("replay {path}")),
+        ("Measure the best model", format!("eval {path}")),
+        ("Go on training", format!("resume {path} --epochs N")),
+        ("Write this page again", format!("report {path}")),
+    ];
+    commands.map(|(what, command)| (what.to_owned(), trainer_command(&command))).into()
+}

@@ -1,0 +1,260 @@
+//! The answers of the best model as the report takes them: classes, labels or numbers, and `predictions_SPLIT.csv`.
+
+use std::sync::Arc;
+
+use data::{BatchTargets, Dataset, Targets};
+use report::{Answer, Calibration, ClassRow, HeldOut, Outcome, Share, TargetRow, cells};
+use tasks::{Metrics, Task};
+
+use super::shown::{self, Words};
+use crate::Answers;
+
+/// Samples that are shown of each kind.
+const SHOWN: usize = 24;
+/// Classes or labels up to which each has a column in the table of predictions.
+const COLUMNS: usize = 100;
+/// A label applies from this probability on, as in `tasks`.
+const THRESHOLD: f64 = 0.5;
+
+/// Answers with what they mean.
+pub(super) struct Answered<'a> {
+    task: &'a Task,
+    answers: &'a Answers,
+    targets: &'a Targets,
+    /// Probabilities, or values in the user's units: `[samples, outputs]`.
+    numbers: Vec<f64>,
+}
+
+impl<'a> Answered<'a> {
+    /// `answers` must be of the samples of `dataset`.
+    pub(super) fn new(task: &'a Task, dataset: &'a Dataset, answers: &'a Answers) -> Self {
+        let numbers = answers.outputs.chunks(task.outputs().max(1)).flat_map(|outputs| task.numbers(outputs)).collect();
+        Self { task, answers, targets: &dataset.targets, numbers }
+    }
+
+    /// Positions in the data set with their numbers, in order.
+    fn rows(&self) -> impl Iterator<Item = (usize, &[f64])> {
+        let rows = self.numbers.chunks(self.task.outputs().max(1));
+        self.answers.indices.iter().map(|&index| index as usize).zip(rows)
+    }
+
+    /// All of it for the page. Samples that cannot be read are noted and not shown.
+    pub(super) fn held_out(&self, metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> HeldOut {
+        let outcome = match self.targets {
+            Targets::Classes { values, .. } => self.classes(values, metrics, dataset, notes),
+            Targets::Labels { values, .. } => self.labels(values, metrics, dataset, notes),
+            Targets::Values { values, .. } => self.values(values, metrics, dataset, notes),
+        };
+        HeldOut {
+            split: self.answers.split,
+            samples: metrics.samples(),
+            metrics: metrics.values().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            outcome,
+        }
+    }
+
+    fn classes(&self, truths: &[u32], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
+        let names = self.task.names();
+        let answers: Vec<Answer> =
+            self.rows().map(|(index, numbers)| answer(truths[index] as usize, numbers)).collect();
+        let mut counts = vec![(0, 0); names.len()];
+        for answer in &answers {
+            counts[answer.predicted].0 += u64::from(answer.predicted == answer.truth);
+            counts[answer.predicted].1 += 1;
+        }
+        let words = |at: usize| {
+            let Answer { truth, predicted, confidence, second, runner_up } = answers[at];
+            let said = |class: usize, share: f64| format!("{} ({:.1} %)", names[class], share * 100.0);
+            let mut answer = said(predicted, confidence);
+            if second != predicted {
+                answer = format!("{answer}, then {}", said(second, runner_up));
+            }
+            Words { index: self.answers.indices[at], truth: names[truth].clone(), answer }
+        };
+        let mut show = |at: Vec<usize>| shown::load(at.into_iter().map(words).collect(), dataset, notes);
+        let mistakes = show(report::confident_mistakes(&answers, SHOWN));
+        let doubts = show(report::least_certain(&answers, SHOWN));
+        Outcome::Classes { rows: class_rows(metrics, &counts), answers, mistakes, doubts }
+    }
+
+    fn labels(&self, truths: &[u8], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
+        let names = self.task.names();
+        let (mut calibration, mut counts) = (Calibration::default(), vec![(0, 0); names.len()]);
+        // Of each sample: how sure its worst label is, and how near its least certain one is to the threshold.
+        let (mut worst, mut nearest) = (Vec::new(), Vec::new());
+        for (at, (index, numbers)) in self.rows().enumerate() {
+            let (mut wrong, mut near) = (0f64, f64::INFINITY);
+            for (label, (&probability, count)) in numbers.iter().zip(&mut counts).enumerate() {
+                let (applies, predicted) = (truths[index * names.len() + label] == 1, probability >= THRESHOLD);
+                calibration.add(probability, applies);
+                count.0 += u64::from(applies && predicted);
+                count.1 += u64::from(predicted);
+                near = near.min((probability - THRESHOLD).abs());
+                if applies != predicted {
+                    wrong = wrong.max((probability - THRESHOLD).abs());
+                }
+            }
+            worst.extend((!self.is_exact(truths, index, numbers)).then_some((-wrong, at)));
+            nearest.push((near, at));
+        }
+        let words = |(_, at): (f64, usize)| {
+            let (index, numbers) = (self.answers.indices[at], self.numbers_of(at));
+            let said = |label: usize| format!("{} ({:.1} %)", names[label], numbers[label] * 100.0);
+            let answer = joined((0..names.len()).filter(|&label| numbers[label] >= THRESHOLD).map(said), ", ");
+            let truth = joined(self.true_labels(truths, index as usize).map(|label| names[label].clone()), ", ");
+            Words { index, truth: or_none(truth), answer: or_none(answer) }
+        };
+        let mut show = |mut samples: Vec<(f64, usize)>| {
+            samples.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            samples.truncate(SHOWN);
+            shown::load(samples.into_iter().map(words).collect(), dataset, notes)
+        };
+        let (mistakes, doubts) = (show(worst), show(nearest));
+        Outcome::Labels { rows: class_rows(metrics, &counts), calibration, mistakes, doubts }
+    }
+
+    fn values(&self, truths: &[f32], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
+        let names = self.task.names();
+        let width = names.len();
+        let measured = metrics.report().per_target;
+        let mut rows: Vec<TargetRow> = measured
+            .iter()
+            .map(|one| TargetRow {
+                name: one.name.clone(),
+                mae: one.mae,
+                rmse: one.rmse,
+                r2: one.r2,
+                pairs: Vec::new(),
+            })
+            .collect();
+        // Of each sample: its error, in units of the usual error of each target.
+        let mut errors = Vec::new();
+        for (at, (index, numbers)) in self.rows().enumerate() {
+            let mut error = 0.0;
+            for (column, row) in rows.iter_mut().enumerate() {
+                let pair = (f64::from(truths[index * width + column]), numbers[column]);
+                row.pairs.push(pair);
+                error += (pair.1 - pair.0).abs() / row.rmse.filter(|rmse| *rmse > 0.0).unwrap_or(1.0);
+            }
+            errors.push((error, at));
+        }
+        errors.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        errors.truncate(SHOWN);
+        let words = |(_, at): (f64, usize)| {
+            let index = self.answers.indices[at];
+            let named = |column: usize, value: f64| match width {
+                1 => value.to_string(),
+                _ => format!("{} {value}", names[column]),
+            };
+            let truth = (0..width).map(|column| named(column, f64::from(truths[index as usize * width + column])));
+            let answer = (0..width).map(|column| named(column, f64::from(self.numbers_of(at)[column] as f32)));
+            Words { index, truth: joined(truth, ", "), answer: joined(answer, ", ") }
+        };
+        let mistakes = shown::load(errors.into_iter().map(words).collect(), dataset, notes);
+        Outcome::Values { rows, mistakes }
+    }
+
+    fn numbers_of(&self, at: usize) -> &[f64] {
+        let width = self.task.outputs();
+        &self.numbers[at * width..][..width]
+    }
+
+    fn true_labels(&self, truths: &'a [u8], index: usize) -> impl Iterator<Item = usize> + use<'a> {
+        let width = self.task.outputs();
+        (0..width).filter(move |label| truths[index * width + label] == 1)
+    }
+
+    fn is_exact(&self, truths: &[u8], index: usize, numbers: &[f64]) -> bool {
+        let truths = &truths[index * numbers.len()..][..numbers.len()];
+        truths.iter().zip(numbers).all(|(truth, number)| (*truth == 1) == (*number >= THRESHOLD))
+    }
+
+    /// `predictions_SPLIT.csv`: `source`, the truth, the prediction, and for classes and labels their probabilities.
+    pub(super) fn csv(&self, dataset: &Dataset) -> String {
+        let names = self.task.names();
+        let columns = if names.len() <= COLUMNS { names.len() } else { 0 };
+        let mut head = self.task.header();
+        let dense = match self.targets {
+            Targets::Values { names, values } => {
+                Some(BatchTargets::Dense { width: names.len(), values: values.clone() })
+            }
+            _ => {
+                head.truncate(3 + columns);
+                None
+            }
+        };
+        if let Targets::Classes { .. } = self.targets {
+            head.insert(3, "confidence".to_owned());
+        }
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        // Writing to memory doesn't fail.
+        let _ = writer.write_record(head.iter().map(|cell| cells::safe(cell)));
+        for (at, (index, numbers)) in self.rows().enumerate() {
+            let source = cells::safe(&dataset.sources.name(index));
+            let mut row = vec![source];
+            match self.targets {
+                Targets::Classes { values, .. } => {
+                    let Answer { truth, predicted, confidence, .. } = answer(values[index] as usize, numbers);
+                    row.extend([&names[truth], &names[predicted]].map(|name| cells::safe(name)));
+                    row.push((confidence as f32).to_string());
+                }
+                Targets::Labels { values, .. } => {
+                    let predicted = (0..names.len()).filter(|&label| numbers[label] >= THRESHOLD);
+                    let list =
+                        |labels: &mut dyn Iterator<Item = usize>| joined(labels.map(|label| names[label].clone()), ";");
+                    let lists = [list(&mut self.true_labels(values, index)), list(&mut { predicted })];
+                    row.extend(lists.map(|list| cells::safe(&list)));
+                }
+                Targets::Values { .. } => {
+                    let width = names.len();
+                    let outputs = &self.answers.outputs[at * width..][..width];
+                    row.extend(self.task.row("", outputs, dense.as_ref(), index).into_iter().skip(1));
+                }
+            }
+            if dense.is_none() {
+                row.extend(numbers.iter().take(columns).map(|&number| (number as f32).to_string()));
+            }
+            let _ = writer.write_record(row);
+        }
+        writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+}
+
+/// The first and second choice; of equals the first.
+fn answer(truth: usize, numbers: &[f64]) -> Answer {
+    let best = |but: Option<usize>| {
+        let others = (0..numbers.len()).filter(|&class| Some(class) != but);
+        others.reduce(|best, class| if numbers[class] > numbers[best] { class } else { best })
+    };
+    let predicted = best(None).unwrap_or(0);
+    let second = best(Some(predicted)).unwrap_or(predicted);
+    let share = |class: usize| numbers.get(class).copied().unwrap_or(f64::NAN);
+    let runner_up = if second == predicted { 0.0 } else { share(second) };
+    Answer { truth, predicted, confidence: share(predicted), second, runner_up }
+}
+
+/// The rows of the table of classes or labels; `counts` are how often each was predicted rightly, and predicted.
+fn class_rows(metrics: &Metrics, counts: &[(u64, u64)]) -> Vec<ClassRow> {
+    let share = |right: u64, of: u64| {
+        tasks::wilson(right, of).map(|[low, high]| Share { value: right as f64 / of as f64, low, high })
+    };
+    let row = |(class, &(right, predicted)): (tasks::ClassReport, &(u64, u64))| ClassRow {
+        precision: share(right, predicted),
+        recall: share(right, class.support),
+        f1: class.f1,
+        support: class.support,
+        predicted,
+        auroc: class.auroc,
+        average_precision: class.average_precision,
+        name: class.name,
+    };
+    metrics.report().per_class.into_iter().zip(counts).map(row).collect()
+}
+
+fn joined(parts: impl Iterator<Item = String>, by: &str) -> String {
+    parts.collect::<Vec<_>>().join(by)
+}
+
+fn or_none(list: String) -> String {
+    if list.is_empty() { "(none)".to_owned() } else { list }
+}
