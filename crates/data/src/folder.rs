@@ -32,7 +32,7 @@ struct Ignored {
 /// decoded.
 pub(crate) fn load(root: &Path, options: &OpenOptions) -> Result<Dataset, Error> {
     let (parts, mut notes) = scan(root)?;
-    if options.like.is_none() {
+    if options.like.is_none() && !options.audit {
         same_classes(&parts)?;
     }
     let mut names: Vec<String> = parts.iter().flat_map(|part| part.files.keys().cloned()).collect();
@@ -57,6 +57,14 @@ pub(crate) fn load(root: &Path, options: &OpenOptions) -> Result<Dataset, Error>
     let (spec, samples) = pictures::read(root, &files, &split, options, &mut notes)?;
     let found = Found { format: "image folder".into(), path: root.to_owned(), notes };
     Ok(Dataset { found, input: InputSpec::Image(spec), samples, targets, sources, split })
+}
+
+/// Why [`load`] would refuse the classes in `root`, if it would.
+///
+/// # Errors
+/// As [`load`]'s, of folders.
+pub(crate) fn unequal_classes(root: &Path) -> Result<Option<Error>, Error> {
+    Ok(same_classes(&scan(root)?.0).err())
 }
 
 fn scan(root: &Path) -> Result<(Vec<Classes>, Vec<String>), Error> {

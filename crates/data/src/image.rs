@@ -5,7 +5,7 @@
 //! page. Gray is Rec. 709 luma; 16-bit samples are rounded to 8 bits. Of an animation the first frame counts. A photo's EXIF orientation is
 //! applied, as a viewer does.
 
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use ::image::{
@@ -60,6 +60,17 @@ pub fn probe(path: &Path) -> Result<Header, Error> {
     );
     let (height, width) = if turned { (width, height) } else { (height, width) };
     Ok(Header { height, width, gray: !decoder.color_type().has_color() })
+}
+
+/// What the name of `path` says that it holds and what it holds instead, as extensions; `None` where both are the same, or either isn't
+/// known.
+pub(crate) fn disguise(path: &Path) -> Option<(&'static str, &'static str)> {
+    let named = ImageFormat::from_path(path).ok()?;
+    let mut head = Vec::new();
+    std::fs::File::open(path).ok()?.take(64).read_to_end(&mut head).ok()?;
+    let held = ::image::guess_format(&head).ok()?;
+    let name = |format: ImageFormat| format.extensions_str().first().copied().unwrap_or("another");
+    (named != held).then(|| (name(named), name(held)))
 }
 
 /// Decodes the image file `path` into `[channels, height, width]` bytes of `spec`.

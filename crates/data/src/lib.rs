@@ -8,6 +8,7 @@ mod batch;
 mod cifar;
 mod dataset;
 pub mod digits;
+pub mod doctor;
 mod error;
 pub mod failpoint;
 mod fingerprint;

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use csv::StringRecord;
 
 use crate::error::near;
-use crate::{Dataset, Error, Found, InputSpec, OpenOptions, Outputs, Part, Sources, image, pictures, split};
+use crate::{Dataset, Error, Found, InputSpec, OpenOptions, Outputs, Part, Sources, Split, image, pictures, split};
 
 /// The largest list that is read, decompressed.
 const MAX_BYTES: u64 = 1 << 30;
@@ -64,6 +64,9 @@ pub(crate) fn load(path: &Path, options: &OpenOptions) -> Result<Dataset, Error>
     let sources = Sources::Files(files.clone());
     let (split, decisions) = split::assign(&given, &targets, &sources, path, options)?;
     notes.extend(decisions);
+    if !options.audit {
+        rows.check(&split)?;
+    }
     let (spec, samples) = pictures::read(folder(path), &files, &split, options, &mut notes)?;
     let found = Found { format: "image list".into(), path: path.to_owned(), notes };
     Ok(Dataset { found, input: InputSpec::Image(spec), samples, targets, sources, split })
@@ -156,7 +159,7 @@ impl Rows {
         format!("`{}`", self.path.file_name().unwrap_or_default().display())
     }
 
-    /// The paths, each of which exists and is listed once.
+    /// The paths, each of which is listed once.
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
         let mut seen: HashMap<PathBuf, usize> = HashMap::new();
         let mut files = Vec::with_capacity(self.records.len());
@@ -167,19 +170,27 @@ impl Rows {
                 let found = format!("`{field}` again, after {}", self.place(first, self.file));
                 return Err(Error::malformed(&self.path, self.place(row, self.file), "every image once", found));
             }
-            let file = folder(&self.path).join(field);
-            if field.is_empty() || !file.is_file() {
-                let found = if field.is_empty() { "nothing".into() } else { format!("`{field}`, which isn't there") };
-                return Err(Error::malformed(
-                    &self.path,
-                    self.place(row, self.file),
-                    "the path of an image file",
-                    found,
-                ));
+            if field.is_empty() {
+                return Err(self.no_file(row, "nothing".into()));
             }
             files.push(PathBuf::from(field));
         }
         Ok(files)
+    }
+
+    /// Refuses a file of `split` that isn't there.
+    fn check(&self, split: &Split) -> Result<(), Error> {
+        let mut used: Vec<u32> = [&split.train[..], &split.val, &split.test].concat();
+        used.sort_unstable();
+        let field = |row: u32| &self.records[row as usize][self.file];
+        match used.into_iter().find(|&row| !folder(&self.path).join(field(row)).is_file()) {
+            Some(row) => Err(self.no_file(row as usize, format!("`{}`, which isn't there", field(row)))),
+            None => Ok(()),
+        }
+    }
+
+    fn no_file(&self, row: usize, found: String) -> Error {
+        Error::malformed(&self.path, self.place(row, self.file), "the path of an image file", found)
     }
 
     fn parts(&self, column: usize) -> Result<Vec<Part>, Error> {

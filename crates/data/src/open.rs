@@ -28,6 +28,8 @@ pub struct OpenOptions {
     pub test: Option<PathBuf>,
     /// A split.csv to follow instead of cutting.
     pub split: Option<PathBuf>,
+    /// An exclude list: samples that are left out of every split.
+    pub exclude: Option<PathBuf>,
     /// The share that is cut for validation where the data has none, 0 (nothing chooses: the last epoch is taken) to below 1.
     /// `None`: a tenth.
     pub val: Option<f64>,
@@ -45,6 +47,8 @@ pub struct OpenOptions {
     pub filter: Filter,
     /// Bytes that decoded samples may take; a folder that needs more is decoded while training. `None`: 2 GiB.
     pub memory: Option<u64>,
+    /// Open for `doctor`: image files are not decoded, and files that cannot be read and splits that lack a class are passed over.
+    pub audit: bool,
     /// Read the data as this model does instead of fitting a recipe: for evaluating and predicting.
     pub like: Option<Like>,
 }
@@ -95,6 +99,25 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset, Error> {
         Format::Folder => folder::load(path, options),
         Format::List => list::load(path, options),
         Format::Table => table::load(path, options),
+    }
+}
+
+/// Whether a table stands at `path`, whose rows are samples.
+///
+/// # Errors
+/// As [`open`]'s, where no format is recognised.
+pub(crate) fn is_table(path: &Path) -> Result<bool, Error> {
+    Ok(matches!(detect::format(path)?, Format::Table))
+}
+
+/// Why training would refuse the class folders at `path`, if it would.
+///
+/// # Errors
+/// The folders cannot be read.
+pub(crate) fn unequal_classes(path: &Path) -> Result<Option<Error>, Error> {
+    match detect::format(path)? {
+        Format::Folder => folder::unequal_classes(path),
+        _ => Ok(None),
     }
 }
 

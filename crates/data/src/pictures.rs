@@ -34,9 +34,16 @@ pub(crate) fn read(
         Some(_) => pixels::recipe(options, root, 0, [0, 0])?,
         None => {
             let headers: Vec<_> = used.par_iter().map(|&index| image::probe(&paths[index as usize])).collect();
-            decide(&headers.into_iter().collect::<Result<Vec<_>, _>>()?, root, options, notes)?
+            let headers = match options.audit {
+                true => readable(headers),
+                false => headers.into_iter().collect::<Result<Vec<_>, _>>()?,
+            };
+            decide(&headers, root, options, notes)?
         }
     };
+    if options.audit {
+        return Ok((spec, Samples::Files(paths)));
+    }
     let fitted = options.like.is_none();
     if !pixels::fits(paths.len(), &spec, options) {
         let memory = options.memory.unwrap_or(MEMORY) >> 20;
@@ -56,6 +63,12 @@ pub(crate) fn read(
         (spec.mean, spec.std) = pixels::mean_std(&pixels, spec.channels, spec.height * spec.width, &split.train);
     }
     Ok((spec, Samples::Pixels(pixels)))
+}
+
+/// The headers that could be read; where none could, one of a single gray pixel.
+fn readable(headers: Vec<Result<Header, Error>>) -> Vec<Header> {
+    let readable: Vec<Header> = headers.into_iter().flatten().collect();
+    if readable.is_empty() { vec![Header { height: 1, width: 1, gray: true }] } else { readable }
 }
 
 /// Size and channels, where the options don't say them.

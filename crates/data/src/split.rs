@@ -1,6 +1,7 @@
 //! Which samples train, which validate and which test: follows a split file or the parts that the data set gives, and cuts what is
 //! missing by the seed, stratified. Everything that reads data goes through [`assign`].
 
+mod exclude;
 mod file;
 mod strata;
 
@@ -9,6 +10,7 @@ use std::path::Path;
 use crate::error::near;
 use crate::{Error, OpenOptions, Sources, Targets};
 
+pub use exclude::write_exclude;
 pub use file::write_csv;
 pub use strata::cut;
 
@@ -76,11 +78,11 @@ impl Split {
 /// `options.split` rules if it is there; else the parts in `given`, one for each sample. Parts that are missing are cut from the
 /// unassigned samples, or, where there are none, from the training samples: a fifth for testing, then a tenth of the rest for
 /// validation; each class keeps at least one sample for training. Where the data comes with training and validation samples only,
-/// no test split is cut: its results are 'chosen on'. Then `options.limit` keeps a stratified part of every split.
+/// no test split is cut: its results are 'chosen on'. Then the samples that `options.exclude` names are taken out, and `options.limit` keeps a stratified part of every split.
 /// A pure function of its arguments and the split file. `path` is the data set, for messages.
 ///
 /// # Errors
-/// A split file that cannot be read, or that doesn't name every sample once; no samples at all, or none for training; one class
+/// A split file that cannot be read, or that doesn't name every sample once; an exclude list that names others; no samples at all, or none for training; one class
 /// only; a class that validates or tests without being trained; a limit too small for one training sample of each class. With
 /// `options.like`, when nothing is trained, only the file and an empty data set are at fault.
 pub fn assign(
@@ -106,6 +108,10 @@ pub fn assign(
         }
         None => complete(given, targets, options.seed, val, &mut notes),
     };
+    if let Some(file) = &options.exclude {
+        // After the cut: which samples test doesn't depend on which are left out.
+        notes.push(exclude::apply(file, &mut split, sources, n)?);
+    }
     let decided = options.split.is_some() || given.iter().any(|part| *part != Part::Unassigned);
     check(&split, targets, path, options, decided)?;
     if let Some(limit) = options.limit.filter(|&limit| limit < split.len()) {
@@ -162,10 +168,13 @@ fn complete(given: &[Part], targets: &Targets, seed: u64, val: f64, notes: &mut 
 /// `given`: whether the data or a file decided, not the seed, which may leave a rare label to one split.
 fn check(split: &Split, targets: &Targets, path: &Path, options: &OpenOptions, given: bool) -> Result<(), Error> {
     if split.is_empty() {
-        let hint = "its column `split` should say train, val or test";
-        return Err(Error::unusable(options.split.as_deref().unwrap_or(path), "every sample is left out", hint));
+        let (file, hint) = match (&options.split, &options.exclude) {
+            (_, Some(exclude)) => (exclude.as_path(), "name fewer samples"),
+            (split, None) => (split.as_deref().unwrap_or(path), "its column `split` should say train, val or test"),
+        };
+        return Err(Error::unusable(file, "every sample is left out", hint));
     }
-    if options.like.is_some() {
+    if options.like.is_some() || options.audit {
         return Ok(());
     }
     if split.train.is_empty() {

@@ -19,6 +19,7 @@
 mod columns;
 mod encode;
 mod field;
+mod prepared;
 mod read;
 mod targets;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod tests;
 use std::path::Path;
 
 pub use encode::{Layout, Row, RowError, Rows, rows};
+pub(crate) use prepared::{Cell, Prepared};
 pub(crate) use read::Raw;
 
 use crate::split::{self, Part};
@@ -124,55 +126,9 @@ impl Table {
 /// there, constant, or text where numbers are due; a class that only the test rows have; text, NaN or infinity among numbers.
 pub fn load(path: &Path, options: &OpenOptions) -> Result<Dataset, Error> {
     match &options.like {
-        None => fresh(path, options),
+        None => Prepared::read(path, options)?.finish(options),
         Some(like) => as_model(path, options, like),
     }
-}
-
-/// Loads a table to train on.
-fn fresh(path: &Path, options: &OpenOptions) -> Result<Dataset, Error> {
-    let wanted = &options.label;
-    let raw = Raw::read(path, options.memory, |raw| options.header.unwrap_or_else(|| names_header(raw, wanted)))?;
-    let mut table = Table::new(raw);
-    let labels = labels(&table, wanted)?;
-    let dropped = chosen(&table, &options.drop, "--drop")?;
-    if let Some(&target) = dropped.iter().find(|column| labels.contains(column)) {
-        return Err(Error::option("--drop", format!("`{}` is the target", table.names[target])));
-    }
-    let codes = chosen(&table, &options.categorical, "--categorical")?;
-    if let Some(&target) = codes.iter().find(|column| labels.contains(column)) {
-        let what = format!("`{}` is the target; `--task classification` makes classes of it", table.names[target]);
-        return Err(Error::option("--categorical", what));
-    }
-    let inputs: Vec<usize> =
-        (0..table.names.len()).filter(|column| !labels.contains(column) && !dropped.contains(column)).collect();
-    if let Some(test) = &options.test {
-        let names = table.parts[0].raw.header.clone();
-        let raw = Raw::read(test, options.memory, |raw| match &names {
-            Some(names) => raw.names_any(names),
-            None => raw.looks_like_header(),
-        })?;
-        table.add(raw, &[labels.clone(), inputs.clone()].concat())?;
-    }
-    let targets::Read { targets, rows, notes } = targets::read(&table, &labels, options, None)?;
-    table.rows = rows.iter().map(|&row| table.rows[row as usize]).collect();
-    let (split, split_notes) = assign(&table, &targets, path, options)?;
-    let mut fitted = columns::fit(&table, &split.train, &inputs, &codes)?;
-    let raw = &table.parts[0].raw;
-    fitted.spec.width = raw.width;
-    fitted.spec.header = raw.header.is_some();
-    let target = |&position: &usize| TargetColumn { name: table.names[position].clone(), position };
-    fitted.spec.targets = labels.iter().map(target).collect();
-    let layouts: Vec<Layout> =
-        table.parts.iter().map(|part| fitted.spec.layout_in(&part.positions, part.raw.width)).collect();
-    let mut all = fitted.notes;
-    if !dropped.is_empty() {
-        let names: Vec<&str> = dropped.iter().map(|&column| table.names[column].as_str()).collect();
-        all.push(format!("dropped as asked: {}", field::list(&names)));
-    }
-    all.extend(notes);
-    all.extend(split_notes);
-    finish(table, fitted.spec, &layouts, targets, split, all, options)
 }
 
 /// Loads a table as an existing model reads it, to evaluate the model.

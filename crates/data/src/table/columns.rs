@@ -183,7 +183,7 @@ impl<'a> Seen<'a> {
 }
 
 /// Whether the column at `position` numbers the rows in their order, and is named as such or is the first of a table without names.
-fn counts_rows(table: &Table, position: usize) -> bool {
+pub(super) fn counts_rows(table: &Table, position: usize) -> bool {
     let name = table.names[position].to_lowercase();
     let called_so = name.ends_with("id")
         || ["index", "row", "no", "nr", "#", "number"].contains(&name.as_str())

@@ -87,7 +87,8 @@ fn data_options(arguments: &Eval) -> Result<Options> {
         (None, true) => {
             let run = RunFolder::open(&arguments.model)?;
             let mut options = Options::from_run(&run.args())?;
-            options.split = Some(run.split());
+            // Samples that were left out are `unused` in it.
+            (options.split, options.exclude) = (Some(run.split()), None);
             options
         }
         (None, false) => {
@@ -102,6 +103,7 @@ fn data_options(arguments: &Eval) -> Result<Options> {
     }
     options.label_strip = arguments.label_strip.clone().or(options.label_strip);
     options.split = arguments.split.clone().or(options.split);
+    options.exclude = arguments.exclude.clone().or(options.exclude);
     options.seed = arguments.seed.or(options.seed);
     Ok(options)
 }

@@ -7,6 +7,7 @@ mod bar;
 mod completions;
 mod data_info;
 mod devices;
+mod doctor;
 mod eval;
 mod inspect;
 mod page;
@@ -55,6 +56,9 @@ enum Command {
     /// Look at what a path holds; list and fetch well-known data sets
     #[command(subcommand)]
     Data(Data),
+    /// Examine data before training: unreadable files, duplicates, label conflicts, leaks; exit with 3 for errors, 6 for warnings
+    #[command(args_override_self = true, allow_negative_numbers = true)]
+    Doctor(Box<Doctor>),
     /// List the devices that this binary and machine have, or check that one computes correctly
     Devices(Devices),
     /// Print completions for a shell
@@ -167,6 +171,9 @@ pub(crate) struct Eval {
     /// A split.csv to follow
     #[arg(long)]
     pub(crate) split: Option<PathBuf>,
+    /// An exclude list: samples that are not measured
+    #[arg(long, value_name = "FILE")]
+    pub(crate) exclude: Option<PathBuf>,
     /// Seed of the split, where none is given [default: the one that the model was trained with]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -232,6 +239,17 @@ enum Data {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Doctor {
+    /// Write an exclude list for `trainer train --exclude`: unreadable files, and the training copies of samples that also test
+    #[arg(long, value_name = "FILE")]
+    pub(crate) fix: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct DataInfo {
     #[command(flatten)]
     pub(crate) output: Output,
@@ -271,6 +289,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             let manifest = crate::manifest::find(&name).map_err(failure::Failure::usage)?;
             crate::fetch::run(&manifest, dir.as_deref()).map(|()| 0)
         }
+        Some(Command::Doctor(arguments)) => doctor::run(*arguments),
         Some(Command::Devices(arguments)) => devices::run(&arguments),
         Some(Command::Completions { shell }) => completions::run(shell),
     }

@@ -55,6 +55,10 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_SPLIT", value_name = "FILE", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<PathBuf>,
+    /// An exclude list (CSV with a column `sample`), as `trainer doctor --fix` writes it: samples that neither train nor test
+    #[arg(long, env = "STRIATE_EXCLUDE", value_name = "FILE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<PathBuf>,
     /// Share of the training samples that is kept for validation where the data has none for it; 0 for no validation, so that the
     /// last epoch is taken [default: 0.1]
     #[arg(long, env = "STRIATE_VAL", value_name = "SHARE", help_heading = "Data")]

@@ -56,9 +56,10 @@ fn learn(run: &RunFolder, device: &str, known: &mut Known) -> Result<()> {
 
 /// The run's data, cut as it was for training and read as the model reads it.
 fn open(run: &RunFolder, file: &ModelFile, task: &Task) -> Result<Dataset> {
-    let mut options = Options::from_recipe(&run.args())?;
+    let mut options = Options::from_run(&run.args())?;
     if run.split().is_file() {
-        options.split = Some(run.split());
+        // Samples that were left out are `unused` in it.
+        (options.split, options.exclude) = (Some(run.split()), None);
     }
     let mut open = settle::open_options(&options)?;
     open.like = Some(Like { input: file.model.input().clone(), outputs: task.outputs_kind() });

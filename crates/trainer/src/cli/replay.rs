@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     recorded.truncate(arguments.epochs.unwrap_or(usize::MAX).max(1));
 
     let mut options = Options::from_run(&run.args())?;
-    options.split = Some(run.split());
+    (options.split, options.exclude) = (Some(run.split()), None);
     // Where the clock ended the run is known; it must not end this one elsewhere.
     options.time = None;
     let changes = Checkpoint::load_newest(&run.checkpoints()).map(|(newest, _)| newest.progress.changes);

@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     let was = if checkpoint.settings.is_empty() { &before } else { &checkpoint.settings };
     let changes = changes(was, &now, &arguments, &run, checkpoint.progress.step)?;
     let recorded = options.to_toml()?;
-    options.split = Some(run.split());
+    (options.split, options.exclude) = (Some(run.split()), None);
     let dataset = settle::open(&options)?;
     compare(made_from.as_ref(), &dataset, &run)?;
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
@@ -70,7 +70,7 @@ fn begin_again(
     let recorded = options.to_toml()?;
     let split = run.split();
     if split.is_file() {
-        options.split = Some(split.clone());
+        (options.split, options.exclude) = (Some(split.clone()), None);
     }
     let dataset = settle::open(&options)?;
     compare(made_from, &dataset, run)?;

@@ -9,7 +9,8 @@ use super::options::Options;
 
 /// Options that change no weight: where things lie, how many threads make batches, when the state is saved. Data is known by its
 /// content, not by its path.
-const FREE: [&str; 8] = ["data", "test", "split", "runs", "name", "workers", "checkpoint_minutes", "checkpoint_steps"];
+const FREE: [&str; 9] =
+    ["data", "test", "split", "exclude", "runs", "name", "workers", "checkpoint_minutes", "checkpoint_steps"];
 
 /// The settings of `run`, whose `split.csv` is written, on `device`.
 pub(crate) fn of(options: &Options, run: &RunFolder, device: &str) -> Result<Settings> {

@@ -50,6 +50,7 @@ pub(crate) fn open_options(options: &Options) -> Result<OpenOptions> {
         drop: options.drop.clone().unwrap_or_default(),
         test: options.test.clone(),
         split: options.split.clone(),
+        exclude: options.exclude.clone(),
         val: options.val,
         seed: options.seed.unwrap_or(0),
         limit: options.limit,
@@ -61,6 +62,7 @@ pub(crate) fn open_options(options: &Options) -> Result<OpenOptions> {
         task: options.task.as_deref().map(task).transpose()?,
         header: options.header,
         categorical: options.categorical.clone().unwrap_or_default(),
+        audit: false,
         like: None,
     })
 }
@@ -96,7 +98,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
             *data = path.to_string_lossy().into_owned();
         }
     }
-    for file in [&mut options.test, &mut options.split].into_iter().flatten() {
+    for file in [&mut options.test, &mut options.split, &mut options.exclude].into_iter().flatten() {
         if let Ok(path) = std::fs::canonicalize(&*file) {
             *file = path;
         }

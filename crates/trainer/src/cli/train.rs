@@ -218,7 +218,7 @@ impl Sitting {
     fn provenance(&self) -> serde_json::Value {
         let mut options = self.options.clone();
         (options.data, options.runs, options.name, options.device, options.workers) = (None, None, None, None, None);
-        (options.test, options.split) = (None, None);
+        (options.test, options.split, options.exclude) = (None, None, None);
         (options.checkpoint_minutes, options.checkpoint_steps) = (None, None);
         json!({
             "striate": env!("CARGO_PKG_VERSION"),
