@@ -116,9 +116,6 @@ impl ModelConfig {
 fn check_input(input: &InputSpec) -> Result<(), Error> {
     let [channels, height, width] = input.shape();
     within("input", "channels or features", channels, 1..=1 << 20)?;
-    if matches!(input, InputSpec::Image(_)) && !matches!(channels, 1 | 3) {
-        return Err(Error::config("input", format!("channels must be 1 (gray) or 3 (RGB), not {channels}")));
-    }
     within("input", "height", height, 1..=data::image::MAX_INPUT)?;
     within("input", "width", width, 1..=data::image::MAX_INPUT)?;
     input.check().map_err(|what| Error::config("input", what))?;

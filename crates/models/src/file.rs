@@ -176,8 +176,14 @@ impl ModelHeader {
 
     /// Compares how many parameters the architecture asks for with how many the file holds, so that a hostile one is refused before its network is built.
     fn fits(&self, path: &Path) -> Result<(), Error> {
-        let layers = summary(&self.model, &self.input, self.outputs)
-            .map_err(|error| Error::file(path, format!("its architecture cannot be built: {error}")))?;
+        let refused = |error: Error| Error::file(path, format!("its architecture cannot be built: {error}"));
+        // A network may have any; a picture has these.
+        let channels = self.input.shape()[0];
+        if matches!(self.input, InputSpec::Image(_)) && !matches!(channels, 1 | 3) {
+            let what = format!("channels must be 1 (gray) or 3 (RGB), not {channels}");
+            return Err(refused(Error::config("input", what)));
+        }
+        let layers = summary(&self.model, &self.input, self.outputs).map_err(refused)?;
         let asked = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.parameters));
         // The container has checked these products against the length of the file.
         let held: u64 = self.tensors.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();

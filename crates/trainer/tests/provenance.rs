@@ -85,6 +85,11 @@ fn a_replay_finds_the_same_weights_and_the_first_epoch_that_differs() {
     ends(trainer(scratch.path(), &["replay", folder, "--quiet"]), 6, "from epoch 2 on: expected ");
     let output = ends_well(trainer(scratch.path(), &["replay", folder, "--epochs", "1"]));
     assert!(stdout(&output).starts_with("epoch    1  ") && stdout(&output).lines().count() == 1);
+
+    let args = fs::read_to_string(run.join("args.toml")).unwrap();
+    fs::write(run.join("args.toml"), args.replace("ema = 0.9", "ema = 0.8")).unwrap();
+    let message = "`ema` is 0.8, but the run was trained with 0.9; put the old value back";
+    ends(trainer(scratch.path(), &["replay", folder, "--quiet"]), 4, message);
 }
 
 #[test]

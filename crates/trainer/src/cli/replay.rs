@@ -11,7 +11,7 @@ use trainer::{Change, Checkpoint, EpochSummary, Error, Provenance, RunFolder};
 use super::failure::{Failure, code};
 use super::options::Options;
 use super::train::Sitting;
-use super::{Format, Replay, settle, stream};
+use super::{Format, Replay, resume, settle, stream};
 
 /// One epoch, then and now.
 #[derive(Serialize)]
@@ -32,11 +32,14 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     recorded.truncate(arguments.epochs.unwrap_or(usize::MAX).max(1));
 
     let mut options = Options::from_run(&run.args())?;
+    let newest = Checkpoint::load_newest(&run.checkpoints()).ok().map(|(newest, _)| newest);
+    if let Some(newest) = newest.as_ref().filter(|newest| !newest.settings.is_empty()) {
+        resume::unchanged(&options, &run, &newest.settings)?;
+    }
     (options.split, options.exclude) = (Some(run.split()), None);
     // Where the clock ended the run is known; it must not end this one elsewhere.
     options.time = None;
-    let changes = Checkpoint::load_newest(&run.checkpoints()).map(|(newest, _)| newest.progress.changes);
-    let changes = changes.unwrap_or_default();
+    let changes = newest.map(|newest| newest.progress.changes).unwrap_or_default();
     as_before(&mut options, &changes);
     let dataset = settle::open(&options)?;
     if let Some(made_from) = &made_from {

@@ -135,13 +135,26 @@ fn changes(was: &Settings, now: &Settings, given: &Resume, run: &RunFolder, step
             changes.push(Change { step, setting, was, now });
             continue;
         }
-        let place = if setting == "split.csv" { run.split() } else { run.args() };
         let advice = match flag {
             true => format!("give --{setting} {now} to go on with that, which is then not bit-exact"),
             false => "put the old value back, or train anew with `trainer train`".to_owned(),
         };
-        let what = format!("`{setting}` is {now}, but the run was trained with {was}; {advice}");
-        return Err(Failure::with(code::MODEL, anyhow!("`{}`: {what}", place.display())));
+        return Err(edited(run, &setting, &was, &now, &advice));
     }
     Ok(changes)
+}
+
+/// Refuses options that aren't those that the run was trained with, as `was` has them; but for epochs and device.
+pub(super) fn unchanged(options: &Options, run: &RunFolder, was: &Settings) -> Result<()> {
+    let differences = settings::differences(was, &settings_of(options, run)?);
+    match differences.into_iter().find(|(setting, ..)| !["epochs", "device"].contains(&setting.as_str())) {
+        Some((setting, was, now)) => Err(edited(run, &setting, &was, &now, "put the old value back")),
+        None => Ok(()),
+    }
+}
+
+fn edited(run: &RunFolder, setting: &str, was: &str, now: &str, advice: &str) -> anyhow::Error {
+    let place = if setting == "split.csv" { run.split() } else { run.args() };
+    let what = format!("`{setting}` is {now}, but the run was trained with {was}; {advice}");
+    Failure::with(code::MODEL, anyhow!("`{}`: {what}", place.display()))
 }
