@@ -156,7 +156,7 @@ fn several_labels_are_learned_at_once() {
 
 #[test]
 fn a_time_limit_between_two_updates_moves_the_weights_by_what_waits() {
-    let config = TrainConfig { batch: 8, accumulate: 3, time: Some(Duration::ZERO), ..mlp(8) };
+    let config = TrainConfig { batch: 8, accumulate: 3, time: Some(Duration::from_nanos(1)), ..mlp(8) };
     let run = run(&config, digits(200));
     assert_eq!((run.report.ended, run.report.epochs, run.report.learned), (Ended::Time, 1, 8));
     let checkpoint = Checkpoint::load_newest(&run.folder.checkpoints()).unwrap().0;
@@ -222,7 +222,7 @@ fn training_ends_for_the_reason_that_comes_first() {
     let ended = |config: TrainConfig| run(&config, digits(200)).report.ended;
     assert_eq!(ended(mlp(8)), Ended::Epochs);
     assert_eq!(ended(TrainConfig { target_loss: Some(10.0), ..mlp(8) }), Ended::TargetLoss);
-    assert_eq!(ended(TrainConfig { time: Some(Duration::ZERO), ..mlp(8) }), Ended::Time);
+    assert_eq!(ended(TrainConfig { time: Some(Duration::from_nanos(1)), ..mlp(8) }), Ended::Time);
     // With a learning rate this small nothing gets better.
     assert_eq!(ended(TrainConfig { epochs: 50, lr: 1e-30, patience: Some(2), ..mlp(8) }), Ended::Patience);
     let target = Task::for_targets(&digits(200).targets, &digits(200).split.train, &Default::default())
