@@ -177,9 +177,9 @@ impl ModelHeader {
     /// Compares how many parameters the architecture asks for with how many the file holds, so that a hostile one is refused before its network is built.
     fn fits(&self, path: &Path) -> Result<(), Error> {
         let refused = |error: Error| Error::file(path, format!("its architecture cannot be built: {error}"));
-        // A network may have any; a picture has these.
+        // A network may have any; a picture has these. None at all is the summary's to refuse.
         let channels = self.input.shape()[0];
-        if matches!(self.input, InputSpec::Image(_)) && !matches!(channels, 1 | 3) {
+        if matches!(self.input, InputSpec::Image(_)) && !matches!(channels, 0 | 1 | 3) {
             let what = format!("channels must be 1 (gray) or 3 (RGB), not {channels}");
             return Err(refused(Error::config("input", what)));
         }

@@ -103,7 +103,8 @@ impl Checkpoint {
             reach("checkpoint::pruning", old)?;
             fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))?;
         }
-        Ok(())
+        // What is gone stays gone, also when the power fails.
+        sync(folder)
     }
 
     /// `step-N`, or `step-N-2` and so on where the same step was saved before: nothing is ever replaced.

@@ -153,10 +153,17 @@ pub(crate) fn answer(
 /// The state before the first step of the epoch in which numbers stopped being finite.
 fn beginning(job: &Job<'_>, late: &Error) -> Result<Option<Checkpoint>, Error> {
     let Error::Diverged { epoch, .. } = late else { return Ok(None) };
-    match Checkpoint::at_beginning_of(epoch - 1, &job.run.checkpoints())? {
-        None if *epoch == 1 => job.beginning()?.checkpoint().map(Some),
-        found => Ok(found),
+    let mut found = match Checkpoint::at_beginning_of(epoch - 1, &job.run.checkpoints())? {
+        None if *epoch == 1 => Some(job.beginning()?.checkpoint()?),
+        found => found,
+    };
+    // How often it went back, and what was given anew, the run at hand knows: a beginning may be of before that, or of a way back that a
+    // kill cut short.
+    if let (Some(found), Ok((newest, _))) = (&mut found, Checkpoint::load_newest(&job.run.checkpoints())) {
+        found.progress.rollbacks = newest.progress.rollbacks;
+        found.progress.changes = newest.progress.changes;
     }
+    Ok(found)
 }
 
 /// Halves the learning rate from `state` on and makes it the only checkpoint: whatever came after it belongs to another run.

@@ -260,7 +260,9 @@ impl Learner<'_> {
         } else if config.patience.is_some_and(|patience| progress.epoch - best >= patience.max(1)) {
             Some(Ended::Patience)
         } else {
-            let over = |limit: Duration| progress.step > 0 && progress.seconds >= limit.as_secs_f64();
+            // An epoch that was begun is judged first.
+            let begun = progress.batch > 0;
+            let over = |limit: Duration| !begun && progress.step > 0 && progress.seconds >= limit.as_secs_f64();
             config.time.is_some_and(over).then_some(Ended::Time)
         }
     }

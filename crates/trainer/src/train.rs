@@ -207,8 +207,11 @@ fn go_on(
             provenance: provenance.clone(),
             metrics: serde_json::json!({ "val": defined(&summary) }),
         };
-        // A goal that is reached in the last moment is reached.
-        ended = learner.reached(metrics.as_ref()).or(ended);
+        // A goal that is reached in the last moment is reached; but the last epoch isn't whole where the clock cut it.
+        ended = match (learner.reached(metrics.as_ref()), ended) {
+            (Some(Ended::Epochs | Ended::Patience), Some(Ended::Time)) => Some(Ended::Time),
+            (reached, ended) => reached.or(ended),
+        };
         keeper.publish(file.pack(&run.last())?, &summary);
         keeper.save(learner.checkpoint()?, on_event)?;
         on_event(Event::Epoch(summary));

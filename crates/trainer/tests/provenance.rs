@@ -158,7 +158,7 @@ fn a_run_that_diverges_exits_with_5_and_names_the_layer() {
 #[test]
 fn an_epoch_that_the_clock_cut_short_is_not_compared() {
     let scratch = tempfile::tempdir().unwrap();
-    let run = quick(scratch.path(), &["--time", "0.001s"]);
+    let run = quick(scratch.path(), &["--time", "0.000001s"]);
     ends(
         trainer(scratch.path(), &["replay", run.to_str().unwrap()]),
         4,

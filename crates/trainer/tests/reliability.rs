@@ -58,12 +58,18 @@ fn a_run_that_is_killed_before_its_first_checkpoint_begins_again() {
     for gone in ["checkpoints", "weights"] {
         fs::remove_dir_all(run.join(gone)).unwrap();
     }
-    for file in ["results.csv", "split.csv"] {
-        fs::remove_file(run.join(file)).unwrap();
-        ends(resume(scratch.path(), &run, &[]), 0, if file == "results.csv" { "begins again" } else { "" });
+    for split_is_there in [true, false] {
+        fs::remove_file(run.join("results.csv")).unwrap();
+        if !split_is_there {
+            fs::remove_file(run.join("split.csv")).unwrap();
+        }
+        ends(resume(scratch.path(), &run, &[]), 0, if split_is_there { "begins again" } else { "" });
         assert!((weights(&run), rows(&run)) == expected);
         fs::remove_dir_all(run.join("checkpoints")).unwrap();
     }
+    // Whoever deleted them has not asked for the run to be trained anew over its results.
+    ends(resume(scratch.path(), &run, &[]), 4, "its checkpoints are gone, after 4 epochs");
+    assert!((weights(&run), rows(&run)) == expected);
 }
 
 #[test]

@@ -64,6 +64,14 @@ fn begin_again(
     arguments: &Resume,
     made_from: Option<&Provenance>,
 ) -> Result<u8> {
+    // The first checkpoint follows the first epoch's row.
+    let rows = std::fs::read_to_string(run.results()).map_or(0, |text| text.lines().skip(1).count());
+    if rows > 1 {
+        let what = format!(
+            "its checkpoints are gone, after {rows} epochs: there is nothing to go on from; train anew with `trainer train`"
+        );
+        return Err(Failure::with(code::MODEL, anyhow!("`{}`: {what}", run.path().display())));
+    }
     stream::tell(format_args!("note: `{}` has no checkpoint yet: the run begins again", run.path().display()));
     options.epochs = arguments.epochs.or(options.epochs);
     options.device = arguments.device.clone().or(options.device);
