@@ -59,7 +59,9 @@ fn a_run_that_is_killed_before_its_first_checkpoint_begins_again() {
         fs::remove_dir_all(run.join(gone)).unwrap();
     }
     for split_is_there in [true, false] {
-        fs::remove_file(run.join("results.csv")).unwrap();
+        for file in ["results.csv", "metrics.json"] {
+            fs::remove_file(run.join(file)).unwrap();
+        }
         if !split_is_there {
             fs::remove_file(run.join("split.csv")).unwrap();
         }
@@ -67,8 +69,7 @@ fn a_run_that_is_killed_before_its_first_checkpoint_begins_again() {
         assert!((weights(&run), rows(&run)) == expected);
         fs::remove_dir_all(run.join("checkpoints")).unwrap();
     }
-    // Whoever deleted them has not asked for the run to be trained anew over its results.
-    ends(resume(scratch.path(), &run, &[]), 4, "its checkpoints are gone, after 4 epochs");
+    ends(resume(scratch.path(), &run, &[]), 4, "the run has ended and its checkpoints are gone");
     assert!((weights(&run), rows(&run)) == expected);
 }
 

@@ -64,12 +64,9 @@ fn begin_again(
     arguments: &Resume,
     made_from: Option<&Provenance>,
 ) -> Result<u8> {
-    // The first checkpoint follows the first epoch's row.
-    let rows = std::fs::read_to_string(run.results()).map_or(0, |text| text.lines().skip(1).count());
-    if rows > 1 {
-        let what = format!(
-            "its checkpoints are gone, after {rows} epochs: there is nothing to go on from; train anew with `trainer train`"
-        );
+    // A run that has ended had some; to train it anew over its results is not what whoever removed them has asked for.
+    if run.metrics().is_file() {
+        let what = "the run has ended and its checkpoints are gone: there is nothing to go on from; train anew with `trainer train`";
         return Err(Failure::with(code::MODEL, anyhow!("`{}`: {what}", run.path().display())));
     }
     stream::tell(format_args!("note: `{}` has no checkpoint yet: the run begins again", run.path().display()));
