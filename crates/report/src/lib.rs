@@ -4,7 +4,7 @@
 //! trainer. The charts are SVG of our own: their colours are the page's, which follow the reader's dark or light setting, and each has a
 //! title and a description for screen readers. Plotters writes fixed colours and neither of the two.
 //!
-//! Every text that comes from outside (names of classes, files, columns, the configuration) goes through [`html`] or [`cells`] first.
+//! Every text that comes from outside (names of classes, files, columns, the configuration) goes through `html` or `cells` first.
 
 mod calibration;
 pub mod cells;
