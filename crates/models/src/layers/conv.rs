@@ -9,7 +9,6 @@ use burn::{
 use kernels::After;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::operations;
 use crate::{Error, builder::Builder, init::Fan, trace::report};
 
 /// Zeros around the map before a convolution.
@@ -158,8 +157,7 @@ impl Conv2d {
 
     /// `[batch, inputs, height, width]` to `[batch, outputs, height', width']`, which `after` may pool.
     pub(crate) fn forward(&self, x: Tensor<4>, after: After) -> Tensor<4> {
-        let y =
-            operations::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.options.clone(), after);
+        let y = kernels::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.options.clone(), after);
         report(self.weight.id, &y);
         y
     }
@@ -167,6 +165,6 @@ impl Conv2d {
     /// The same, and `x` again for a bridge over the convolution.
     pub(crate) fn forward_bridged(&self, x: Tensor<4>, after: After) -> (Tensor<4>, Tensor<4>) {
         let bias = self.bias.as_ref().map(Param::val);
-        operations::conv2d_bridged(x, self.weight.val(), bias, self.options.clone(), after)
+        kernels::conv2d_bridged(x, self.weight.val(), bias, self.options.clone(), after)
     }
 }

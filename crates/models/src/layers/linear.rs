@@ -5,7 +5,6 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::operations;
 use crate::{builder::Builder, init::Fan, trace::report};
 
 /// y = x W + b.
@@ -25,7 +24,7 @@ impl Linear {
 
     /// `[batch, inputs]` to `[batch, outputs]`, without what is below zero where `relu` says so.
     pub(crate) fn forward(&self, x: Tensor<2>, relu: bool) -> Tensor<2> {
-        let y = operations::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu);
+        let y = kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu);
         report(self.weight.id, &y);
         y
     }

@@ -4,18 +4,17 @@ mod conv;
 mod dropout;
 mod linear;
 mod norm;
-mod operations;
 mod pool;
 mod running;
 
 pub use conv::Padding;
 pub(crate) use conv::{Conv2d, ConvSpec};
 pub(crate) use dropout::Dropout;
+pub(crate) use kernels::{flatten, global_average};
 pub(crate) use linear::{Linear, transpose};
 pub use norm::Normalisation;
 #[cfg(feature = "flex")]
 pub(crate) use norm::{EPSILON, group_count};
 pub(crate) use norm::{Norm, finish};
-pub(crate) use operations::{flatten, global_average};
 pub(crate) use pool::Subsample;
 pub use pool::{PoolConfig, PoolKind};

@@ -7,7 +7,7 @@ use burn::{
 
 use kernels::Join;
 
-use super::{operations, running::Running};
+use super::running::Running;
 use crate::{Activation, Pass, builder::Builder, named::named, trace::report};
 
 named! {
@@ -99,9 +99,9 @@ impl BatchNorm {
         let affine = [self.weight.val(), self.bias.val()];
         if matches!(pass, Pass::Predict) || values < 2 {
             let statistics = [self.running_mean.value(), self.running_var.value()];
-            return operations::batch_norm(x, affine, statistics, EPSILON, join);
+            return kernels::batch_norm(x, affine, statistics, EPSILON, join);
         }
-        let (output, [mean, variance]) = operations::batch_norm_train(x, affine, EPSILON, join);
+        let (output, [mean, variance]) = kernels::batch_norm_train(x, affine, EPSILON, join);
         let unbiased = values as f64 / (values - 1) as f64;
         self.running_mean.update(mean, MOMENTUM);
         self.running_var.update(variance.mul_scalar(unbiased), MOMENTUM);

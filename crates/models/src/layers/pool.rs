@@ -3,7 +3,6 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::operations;
 use crate::{Activation, named::named};
 
 named! {
@@ -55,9 +54,9 @@ impl PoolConfig {
     /// `[batch, channels, height, width]` to `[batch, channels, height', width']`, and the activation that follows.
     pub(crate) fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         match (self.kind, activation) {
-            (PoolKind::Max, Activation::Relu) => operations::max_pool2d(x, self.size, self.step(), true),
-            (PoolKind::Max, _) => activation.forward(operations::max_pool2d(x, self.size, self.step(), false)),
-            (PoolKind::Avg, _) => activation.forward(operations::avg_pool2d(x, self.size, self.step())),
+            (PoolKind::Max, Activation::Relu) => kernels::max_pool2d(x, self.size, self.step(), true),
+            (PoolKind::Max, _) => activation.forward(kernels::max_pool2d(x, self.size, self.step(), false)),
+            (PoolKind::Avg, _) => activation.forward(kernels::avg_pool2d(x, self.size, self.step())),
         }
     }
 }
@@ -75,6 +74,6 @@ pub(crate) struct Subsample {
 impl Subsample {
     /// `[batch, channels, height, width]` to `[batch, before + channels + after, height', width']`.
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        operations::subsample(x, self.stride, self.before, self.after)
+        kernels::subsample(x, self.stride, self.before, self.after)
     }
 }
