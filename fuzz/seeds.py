@@ -129,13 +129,44 @@ def models():
 
 
 def checkpoints():
-    progress = {"epoch": 1, "batch": 0, "step": 3, "best": None, "seconds": 0.5}
-    progress |= {"sums": {"loss": "0", "samples": 0, "correct": 0}, "plateau": {}}
-    manifest = {"format": 1, "sha256": {"progress.json": hashlib.sha256(b"").hexdigest()}}
+    progress = {"epoch": 1, "batch": 0, "step": 3, "best": {"epoch": 1, "value": "0.5", "loss": "inf"}, "seconds": 0.5}
+    progress |= {"sums": {"loss": "0", "samples": 0, "correct": 0}, "plateau": {"best": None, "wait": 0, "factor": "1"}, "lr": "0.01", "reached": None}
+    progress |= {"changes": [{"step": 2, "setting": "epochs", "was": "2", "now": "3"}], "rollbacks": 0}
+    progress |= {"left_out": [{"step": 1, "epoch": 1, "batch": 2, "cause": "the loss is NaN"}]}
+    settings = {"lr": "0.1", "device": "flex", "split.csv": "sha256 00", "model": '{ arch = "mlp" }'}
+    manifest = {"format": 2, "sha256": {"progress.json": hashlib.sha256(b"").hexdigest()}}
     seed("checkpoint", "manifest", b"\x00" + json.dumps(manifest).encode())
     seed("checkpoint", "progress", b"\x01" + json.dumps(progress).encode())
-    seed("checkpoint", "tensors", b"\x02" + safetensors({"a.weight": [2, 3], "b": [1]}))
+    seed("checkpoint", "progress_1", b"\x81" + json.dumps(progress).encode())
+    tensors = safetensors({"a.weight": [2, 3], "b": [1]})
+    for choice, name in [(2, "model"), (3, "optimizer"), (4, "ema")]:
+        seed("checkpoint", name, bytes([choice]) + tensors)
+    seed("checkpoint", "settings", b"\x05" + json.dumps(settings).encode())
+    seed("checkpoint", "results", b"\x06" + results())
 
 
-for make in [idx, cifar, csv, image, texts, models, checkpoints]:
+def results():
+    header = "epoch,time,train/loss,train/accuracy_top1,val/loss,metrics/accuracy_top1,metrics/map,lr/pg0,weights/sha256\n"
+    rows = (f"{e},{e}.500,0.{9 - e},0.5,0.{8 - e},0.6{e},,1e-3,{e:064x}\n" for e in range(1, 4))
+    return (header + "".join(rows)).encode()
+
+
+def runs():
+    data = {"hashed": "pixels"} | {part: {"samples": 3, "sha256": "0" * 64} for part in ["train", "val", "test"]}
+    machine = {"os": "linux", "arch": "x86_64", "vectors": "avx2", "threads": 2}
+    run = {"v": 1, "striate": "0.1.0", "binary_sha256": "1" * 64, "lock_sha256": "2" * 64, "crates": {"burn": "0.22.1"}}
+    run |= {"config_sha256": "3" * 64, "seed": 7, "device": ["flex", "CPU"], "machine": machine, "data": data}
+    metrics = {"v": 1, "ended": "epochs", "epochs": 3, "best_epoch": 2, "monitor": "accuracy", "seconds": 1.5}
+    metrics |= {"changes": [{"step": 2, "setting": "epochs", "was": "2", "now": "3"}], "left_out": [], "rollbacks": 0}
+    metrics |= {"chosen_on": {"loss": 0.5}, "test": None}
+    seed("run", "run", b"\x00" + json.dumps(run, indent=1).encode())
+    seed("run", "results", b"\x01" + results())
+    seed("run", "metrics", b"\x02" + json.dumps(metrics).encode())
+    parts = ["train", "train", "val", "train", "test", "train", "val", "train", "train", "unused", "train", "test"]
+    rows = "".join(f"table.csv:{line},{part}\n" for line, part in enumerate(parts, 2))
+    seed("run", "split", b"\x03" + ("sample,split\n" + rows).encode())
+    seed("run", "exclude", b"\x04" + b"sample,reason\ntable.csv:3,a copy\ntable.csv:7,\"unreadable, it is\"\n")
+
+
+for make in [idx, cifar, csv, image, texts, models, checkpoints, runs]:
     make()

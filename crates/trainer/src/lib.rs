@@ -41,6 +41,7 @@ pub use optimizer::{Optimizer, OptimizerConfig};
 pub use page::{Known, write_report};
 pub use progress::{Change, LeftOut, Progress};
 pub use provenance::{Machine, Provenance};
+pub use results::recorded_weights;
 pub use run_folder::RunFolder;
 pub use schedule::ScheduleConfig;
 pub use state::StateError;

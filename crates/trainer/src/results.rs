@@ -1,7 +1,7 @@
 //! The rows of `results.csv`: one for each epoch, under the names that people's scripts already parse. The text is kept whole, so that the
-//! file is written whole and a checkpoint can hold it. Where and when it is written is the keeper's.
+//! file is written whole and a checkpoint can hold it, and read again by `trainer replay`. Where and when it is written is the keeper's.
 
-use crate::EpochSummary;
+use crate::{EpochSummary, Error, RunFolder};
 
 /// The text of `results.csv`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +35,35 @@ impl Results {
     }
 }
 
+/// The hash of the weights after each epoch of a run, in order from the first.
+///
+/// # Errors
+/// If `results.csv` cannot be read, isn't what a run writes, or is of a version that recorded no hashes.
+pub fn recorded_weights(run: &RunFolder) -> Result<Vec<String>, Error> {
+    let bad = |what: String| Error::checkpoint(&run.results(), what);
+    let text = run.read_results()?;
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let header = rows.headers().map_err(|error| bad(error.to_string()))?.clone();
+    if header.is_empty() {
+        return Err(bad("no epoch of the run has ended: it has no hashes of weights".to_owned()));
+    }
+    let column = |name: &str| header.iter().position(|field| field == name);
+    let (Some(epoch), Some(weights)) = (column("epoch"), column("weights/sha256")) else {
+        let what = "expected a column `weights/sha256`, found none: the run is of a version that didn't record it; train again";
+        return Err(bad(what.to_owned()));
+    };
+    let mut recorded = Vec::new();
+    for row in rows.records() {
+        let row = row.map_err(|error| bad(error.to_string()))?;
+        let expected = recorded.len() + 1;
+        if row[epoch].parse() != Ok(expected) {
+            return Err(bad(format!("expected epoch {expected}, found `{}`", &row[epoch])));
+        }
+        recorded.push(row[weights].to_owned());
+    }
+    Ok(recorded)
+}
+
 /// The columns of a row.
 fn columns(summary: &EpochSummary) -> Vec<(String, String)> {
     let mut columns = vec![
@@ -62,6 +91,29 @@ fn columns(summary: &EpochSummary) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_come_back_by_epoch_and_texts_that_no_run_writes_are_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(scratch.path(), "r").unwrap();
+        let read = |text: &str| {
+            std::fs::write(run.results(), text).unwrap();
+            recorded_weights(&run).map_err(|error| (error.exit_code(), error.to_string()))
+        };
+        assert_eq!(read("epoch,weights/sha256\n1,ab\n2,cd\n").unwrap(), ["ab", "cd"]);
+        for (text, what) in [
+            ("", "no epoch of the run has ended"),
+            ("epoch,time\n1,2\n", "of a version that didn't record it"),
+            ("epoch,weights/sha256\n2,ab\n", "expected epoch 1, found `2`"),
+            ("epoch,weights/sha256\n1,ab\n-1,cd\n", "expected epoch 2, found `-1`"),
+            ("epoch,weights/sha256\n1\n", "found record with 1 fields"),
+        ] {
+            let (code, message) = read(text).unwrap_err();
+            assert!(code == 4 && message.contains(what), "{code} {message}");
+        }
+        std::fs::remove_file(run.results()).unwrap();
+        assert!(recorded_weights(&run).unwrap_err().to_string().contains("no epoch of the run has ended"));
+    }
 
     fn summary(epoch: usize) -> EpochSummary {
         EpochSummary {

@@ -63,8 +63,9 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
     let mut compared: Vec<Compared> = Vec::new();
     let interrupted = sitting.repeat(&again.0, &mut |summary: &EpochSummary| {
-        let Some((epoch, hash)) = recorded.get(compared.len()) else { return false };
-        compared.push(Compared { epoch: *epoch, recorded: hash.clone(), replayed: summary.weights.clone() });
+        let Some(hash) = recorded.get(compared.len()) else { return false };
+        let epoch = compared.len() + 1;
+        compared.push(Compared { epoch, recorded: hash.clone(), replayed: summary.weights.clone() });
         compared.len() < recorded.len() && *hash == summary.weights
     })?;
     match interrupted {
@@ -115,36 +116,17 @@ fn steps(options: &Options, dataset: &Dataset) -> u64 {
     batches.div_ceil(options.accumulate.unwrap_or(1).max(1)).max(1) as u64
 }
 
-/// The epochs of `results.csv` with the hashes of their weights, but for one that the clock ended.
-fn recorded(run: &RunFolder) -> Result<Vec<(usize, String)>> {
-    let path = run.results();
-    let bad = |what: String| Error::Checkpoint { path: path.clone(), what };
-    let mut rows =
-        csv::Reader::from_path(&path).map_err(|error| bad(format!("{error}; has the run ended an epoch?")))?;
-    let header = rows.headers().map_err(|error| bad(error.to_string()))?.clone();
-    let column = |name: &str| header.iter().position(|field| field == name);
-    let (Some(epoch), Some(weights)) = (column("epoch"), column("weights/sha256")) else {
-        let what = "expected a column `weights/sha256`, found none: the run is of a version that didn't record it; train again";
-        return Err(bad(what.to_owned()).into());
-    };
-    let mut recorded = Vec::new();
-    for row in rows.records() {
-        let row = row.map_err(|error| bad(error.to_string()))?;
-        let number = row[epoch].parse().map_err(|_| bad(format!("expected an epoch, found `{}`", &row[epoch])))?;
-        if number != recorded.len() + 1 {
-            return Err(bad(format!("expected epoch {}, found {number}", recorded.len() + 1)).into());
-        }
-        recorded.push((number, row[weights].to_owned()));
-    }
+/// The hashes of the weights, epoch by epoch, but for one that the clock ended.
+fn recorded(run: &RunFolder) -> Result<Vec<String>> {
+    let mut recorded = trainer::recorded_weights(run)?;
     if ended_by_time(run) && recorded.pop().is_some() {
         stream::tell("note     the last epoch was ended by the clock and isn't compared");
     }
-    match recorded.is_empty() {
-        true => {
-            Err(bad("expected at least one whole epoch, found none: there is nothing to compare".to_owned()).into())
-        }
-        false => Ok(recorded),
+    if recorded.is_empty() {
+        let what = "expected at least one whole epoch, found none: there is nothing to compare".to_owned();
+        return Err(Error::Checkpoint { path: run.results(), what }.into());
     }
+    Ok(recorded)
 }
 
 fn ended_by_time(run: &RunFolder) -> bool {
