@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+/// Bytes that say who holds a lock, at most.
+const MOST: u64 = 4096;
+
 /// A run folder that is held; dropping it lets go.
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -44,6 +47,24 @@ impl Lock {
         let mut lock = Self { file, note };
         lock.write(&Owner::this()).map_err(Error::io("lock", &path))?;
         Ok(lock)
+    }
+
+    /// Whether a trainer holds the run in `folder`, without taking anything from it. What the file says decides where it can be checked;
+    /// elsewhere the system is asked, which needs the lock for a moment.
+    pub(crate) fn is_held(folder: &Path) -> bool {
+        let path = folder.join("lock");
+        // A pipe would wait for its writer.
+        let Some(file) = path.metadata().ok().filter(fs::Metadata::is_file).and_then(|_| File::open(&path).ok()) else {
+            return false;
+        };
+        let mut text = String::new();
+        let read = (&file).take(MOST).read_to_string(&mut text);
+        match serde_json::from_str::<Owner>(&text) {
+            // Whoever holds it has written its name.
+            _ if read.is_ok() && text.is_empty() => false,
+            Ok(owner) if owner.host == host() && owner.started.is_some() => owner.is_alive(),
+            _ => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        }
     }
 
     /// What the user should know: that an owner before ended without letting go, or that there are no locks.
@@ -132,7 +153,9 @@ mod tests {
         let error = Lock::take(scratch.path()).unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains(&format!("process {} on `{}`", std::process::id(), host())), "{error}");
+        assert!(Lock::is_held(scratch.path()));
         drop(first);
+        assert!(!Lock::is_held(scratch.path()));
         assert_eq!(Lock::take(scratch.path()).unwrap().note(), None, "it was let go");
     }
 
@@ -144,6 +167,8 @@ mod tests {
             Lock::take(scratch.path()).unwrap().note().unwrap().to_owned()
         };
         let dead = Owner { started: Some(1), ..Owner::this() };
+        fs::write(scratch.path().join("lock"), serde_json::to_string(&dead).unwrap()).unwrap();
+        assert!(!Lock::is_held(scratch.path()));
         assert!(leave(&dead).contains("ended without letting go"));
         let elsewhere = Owner { host: "elsewhere".into(), ..Owner::this() };
         assert!(leave(&elsewhere).contains("on `elsewhere`"));

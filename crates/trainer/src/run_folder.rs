@@ -84,6 +84,11 @@ impl RunFolder {
         self.lock.as_ref()?.note()
     }
 
+    /// Whether a trainer is at work on the run in `path`. Takes no lock away from it, whatever else is wrong with the folder.
+    pub fn is_held(path: &Path) -> bool {
+        Lock::is_held(path)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path

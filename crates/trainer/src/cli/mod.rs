@@ -4,6 +4,9 @@ pub(crate) mod failure;
 pub(crate) mod options;
 
 mod bar;
+mod bounded;
+mod clock;
+mod columns;
 mod completions;
 mod data_info;
 mod devices;
@@ -14,6 +17,7 @@ mod page;
 mod replay;
 mod report;
 mod resume;
+mod runs;
 mod settings;
 mod settle;
 mod signals;
@@ -46,6 +50,8 @@ enum Command {
     Resume(Resume),
     /// Train a run again and compare its weights epoch by epoch, to the bit; exit with 6 if they differ
     Replay(Replay),
+    /// List runs and what they reached, the newest first
+    Runs(Runs),
     /// Write the report of a run again: report.html, per_class.csv and its predictions, in its folder
     Report(ReportRun),
     #[command(allow_negative_numbers = true)]
@@ -138,6 +144,15 @@ pub(crate) struct Replay {
     /// Print no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Runs {
+    /// The folder of the runs, or one run
+    #[arg(default_value = "runs", env = "STRIATE_RUNS")]
+    pub(crate) folder: PathBuf,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -278,6 +293,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Train(arguments)) => train::run(*arguments),
         Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
+        Some(Command::Runs(arguments)) => runs::run(&arguments),
         Some(Command::Report(arguments)) => page::run(&arguments),
         Some(Command::Eval(arguments)) => eval::run(&arguments),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),

@@ -320,7 +320,7 @@ impl Options {
     }
 
     /// Every key of a recipe.
-    fn keys() -> Vec<&'static str> {
+    pub(crate) fn keys() -> Vec<&'static str> {
         // The one list of the names is the struct itself: clap knows them.
         let command = <Self as clap::Args>::augment_args(clap::Command::new("train"));
         command

@@ -128,7 +128,7 @@ pub(crate) fn summary(metrics: &Metrics) -> String {
 }
 
 /// Four digits that matter: `0.9812`, `48210`, `0.00001234`, `3.828e29`.
-fn significant(value: f64) -> String {
+pub(crate) fn significant(value: f64) -> String {
     if value.abs() >= 1e9 {
         return format!("{value:.3e}");
     }
