@@ -24,6 +24,8 @@ pub enum Purpose {
     Show = 8,
     /// Inputs of tests and benchmarks.
     Bench = 9,
+    /// Samples drawn again to learn how sure a number is: coordinates (drawing, 0).
+    Resample = 10,
 }
 
 /// A stream of random numbers for one (seed, purpose, a, b).

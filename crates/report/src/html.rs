@@ -93,6 +93,27 @@ pub(crate) fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Strin
     out + "</tbody></table></div>\n"
 }
 
+/// A whole page: one file, which loads and runs nothing. `kind` says what it is in the title, `about` what it is of; `contents` are the ids and
+/// titles of the sections in `body`, which is HTML.
+pub(crate) fn document(title: &str, kind: &str, about: &str, contents: &[(String, String)], body: &str) -> String {
+    let mut out = String::from("<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n");
+    out += "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n";
+    out += "<meta name=viewport content=\"width=device-width, initial-scale=1\">\n<meta name=color-scheme content=\"light dark\">\n";
+    let _ = write!(
+        out,
+        "<title>{} \u{2013} {kind}</title>\n<style>\n{}</style>\n</head>\n<body>\n",
+        escaped(title),
+        include_str!("style.css")
+    );
+    out += "<a class=skip href=#content>To the content</a>\n";
+    let _ = write!(out, "<header><h1>{}</h1>\n<p>{}</p>\n<nav aria-label=Sections><ul>", name(title), escaped(about));
+    for (id, title) in contents {
+        let _ = write!(out, "<li><a href=#{id}>{}</a></li>", escaped(title));
+    }
+    out += "</ul></nav></header>\n<main id=content>\n";
+    out + body + "</main>\n</body>\n</html>\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,5 @@
-//! What a run leaves behind for people: `report.html`, one file that asks nothing of the network, and `per_class.csv`.
+//! What a run leaves behind for people: `report.html`, one file that asks nothing of the network, and `per_class.csv`; and the page that
+//! compares runs.
 //!
 //! Takes plain data ([`Page`]) and gives text. Knows no tensors, models, data sets or run folders; what it shows is gathered by the
 //! trainer. The charts are SVG of our own: their colours are the page's, which follow the reader's dark or light setting, and each has a
@@ -10,6 +11,7 @@ mod calibration;
 pub mod cells;
 mod chart;
 mod classes;
+mod comparison;
 mod curves;
 mod html;
 mod page;
@@ -19,6 +21,7 @@ mod samples;
 mod values;
 
 pub use calibration::Calibration;
+pub use comparison::{Beside, ComparedRun, Comparison, Flipped, Interval};
 pub use html::escaped;
 pub use page::{Answer, ClassRow, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
 pub use pick::{confident_mistakes, least_certain};

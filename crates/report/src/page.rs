@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::html::{escaped, grouped, name, number, table};
+use crate::html::{document, escaped, grouped, name, number, table};
 use crate::{Calibration, Picture, classes, curves, samples, values};
 
 /// Everything that the page shows. Undefined numbers are `None`, texts are as they come: escaping is done here.
@@ -184,28 +184,10 @@ impl HeldOut {
 impl Page {
     /// The whole page as HTML: one file, which loads and runs nothing.
     pub fn html(&self) -> String {
-        let mut out = String::from("<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n");
-        out += "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n";
-        out += "<meta name=viewport content=\"width=device-width, initial-scale=1\">\n<meta name=color-scheme content=\"light dark\">\n";
-        let _ = write!(
-            out,
-            "<title>{} \u{2013} report</title>\n<style>\n{}</style>\n</head>\n<body>\n",
-            escaped(&self.name),
-            include_str!("style.css")
-        );
         let body = self.sections();
-        out += "<a class=skip href=#content>To the content</a>\n";
-        let _ = write!(
-            out,
-            "<header><h1>{}</h1>\n<p>{}</p>\n<nav aria-label=Sections><ul>",
-            name(&self.name),
-            escaped(&self.task)
-        );
-        for (id, title) in CONTENTS.iter().filter(|(id, _)| body.contains(&format!("<section id={id}>"))) {
-            let _ = write!(out, "<li><a href=#{id}>{title}</a></li>");
-        }
-        out += "</ul></nav></header>\n<main id=content>\n";
-        out + &body + "</main>\n</body>\n</html>\n"
+        let there = CONTENTS.iter().filter(|(id, _)| body.contains(&format!("<section id={id}>")));
+        let contents: Vec<_> = there.map(|(id, title)| ((*id).to_owned(), (*title).to_owned())).collect();
+        document(&self.name, "report", &self.task, &contents, &body)
     }
 
     fn sections(&self) -> String {

@@ -1,6 +1,9 @@
 //! The page of runs that nobody wishes for: hostile names, one class, a thousand, numbers that aren't finite, nothing measured at all.
 
-use report::{Answer, Calibration, ClassRow, HeldOut, Layer, Outcome, Page, Picture, Share, Shown, TargetRow};
+use report::{
+    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Flipped, HeldOut, Layer, Outcome, Page, Picture,
+    Share, Shown, TargetRow,
+};
 
 /// Names in any script, with whatever HTML gives a meaning to.
 const NAMES: [&str; 9] = [
@@ -224,4 +227,35 @@ fn labels_have_their_table_and_calibration() {
     assert!(
         html.contains("Average precision") && html.contains("0.7500") && html.contains("No label was answered wrongly")
     );
+}
+
+#[test]
+fn a_comparison_of_runs_with_names_of_any_kind_is_one_sound_page() {
+    let names = NAMES.map(str::to_owned);
+    let sample =
+        |name: &String| Flipped { source: name.clone(), truth: name.clone(), first: name.clone(), this: name.clone() };
+    let beside = Beside {
+        differences: vec![[Some(-0.25), Some(f64::NEG_INFINITY), Some(f64::NAN)], [None; 3]],
+        test: names[0].clone(),
+        verdict: "worse".into(),
+        fixed: (0, vec![]),
+        broken: (1234, names.iter().map(sample).collect()),
+    };
+    let run = |(at, name): (usize, &String)| ComparedRun {
+        name: name.clone(),
+        values: vec![[Some(0.5), Some(0.25), Some(0.75)], [None; 3]],
+        costs: vec![("file".into(), name.clone())],
+        against: (at > 0).then(|| beside.clone()),
+    };
+    let page = Comparison {
+        about: names[0].clone(),
+        notes: names.to_vec(),
+        metrics: vec!["accuracy".into(), names[1].clone()],
+        runs: names.iter().enumerate().map(run).collect(),
+    };
+    let html = page.html();
+    is_sound(&html);
+    assert!(html.contains("1,234 samples are answered worse than by the first run; 9 of them"));
+    assert!(html.contains("-0.2500") && html.contains("0.2500 to 0.7500") && html.contains("href=#run8"));
+    is_sound(&Comparison::default().html());
 }

@@ -8,6 +8,7 @@ mod error;
 mod goal;
 mod metrics;
 mod multi_label;
+pub mod paired;
 mod prediction;
 mod regression;
 mod task;

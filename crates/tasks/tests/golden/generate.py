@@ -1,6 +1,7 @@
-"""Writes losses.json and metrics.json beside this script: losses and gradients from PyTorch, metrics from scikit-learn, in float64.
+"""Writes losses.json, metrics.json and paired.json beside this script: losses and gradients from PyTorch, metrics from scikit-learn, tests and
+intervals from SciPy, in float64.
 
-Run with a Python that has torch, numpy and scikit-learn. Inputs are float32 numbers, so that the Rust tests start from the same.
+Run with a Python that has torch, numpy and scikit-learn (which brings SciPy). Inputs are float32 numbers, so that the Rust tests start from the same.
 """
 
 import json
@@ -208,6 +209,35 @@ def metric_cases():
     ]
     return cases
 
+def paired():
+    """McNemar's p-values from scipy's binomial, percentiles from numpy, bootstrap intervals from scipy with many resamples."""
+    from scipy import stats
+
+    rng = np.random.default_rng(21)
+    counts = [(0, 0), (1, 0), (0, 5), (5, 5), (6, 16), (10, 3), (59, 121), (40, 44), (3, 900), (5000, 5200), (100000, 100900)]
+    cases = []
+    for fixed, broken in counts:
+        n, k = fixed + broken, min(fixed, broken)
+        exact = stats.binomtest(k, n, 0.5).pvalue if n else 1.0
+        mid = min(1.0, 2 * stats.binom.cdf(k, n, 0.5) - stats.binom.pmf(k, n, 0.5))
+        cases.append({"case": "mcnemar", "fixed": fixed, "broken": broken, "exact": exact, "mid": mid})
+    for count in [1, 2, 40, 2000]:
+        values = rng.normal(size=count)
+        cases.append({"case": "percentiles", "values": values, "middle": np.percentile(values, [2.5, 97.5])})
+    a, b = rng.gamma(2.0, size=400), rng.gamma(2.0, size=400)
+    b = 0.7 * a + 0.35 * b
+    for name, data, statistic in [
+        ("mean", (a,), lambda a, axis: a.mean(axis)),
+        ("root of the mean square", (a,), lambda a, axis: np.sqrt((a**2).mean(axis))),
+        ("difference of means", (a, b), lambda a, b, axis: b.mean(axis) - a.mean(axis)),
+    ]:
+        found = stats.bootstrap(
+            data, statistic, paired=True, method="percentile", n_resamples=50000, batch=1000, rng=np.random.default_rng(22)
+        )
+        cases.append({"case": "bootstrap", "of": name, "a": a, "b": b, "interval": found.confidence_interval})
+    write("paired.json", cases)
+
 
 write("losses.json", loss_cases())
 write("metrics.json", metric_cases())
+paired()

@@ -7,6 +7,7 @@ mod bar;
 mod bounded;
 mod clock;
 mod columns;
+mod compare;
 mod completions;
 mod data_info;
 mod devices;
@@ -52,6 +53,8 @@ enum Command {
     Replay(Replay),
     /// List runs and what they reached, the newest first
     Runs(Runs),
+    /// Compare runs on the samples that all of them answered: metrics with intervals, McNemar's test, samples that flipped, speed
+    Compare(Compare),
     /// Write the report of a run again: report.html, per_class.csv and its predictions, in its folder
     Report(ReportRun),
     #[command(allow_negative_numbers = true)]
@@ -153,6 +156,25 @@ pub(crate) struct Runs {
     /// The folder of the runs, or one run
     #[arg(default_value = "runs", env = "STRIATE_RUNS")]
     pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Compare {
+    /// The folders of the runs; the others are compared with the first
+    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Write a page for people, one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
+    /// Exit with 6 if a later run is significantly worse than the first: classes and labels: McNemar's mid-p below 0.05 and more samples
+    /// broken than fixed; numbers: the 95 % bootstrap interval of the mean error's difference lies above zero. Each run is tested by itself
+    #[arg(long)]
+    pub(crate) fail_on_regression: bool,
+    /// Device that the speed is measured on
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -294,6 +316,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Runs(arguments)) => runs::run(&arguments),
+        Some(Command::Compare(arguments)) => compare::run(&arguments),
         Some(Command::Report(arguments)) => page::run(&arguments),
         Some(Command::Eval(arguments)) => eval::run(&arguments),
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),
