@@ -152,6 +152,7 @@ fn go_on(
         parameters,
         epochs: config.epochs,
         done: learner.progress.epoch,
+        done_batches: learner.progress.batch,
         batches: training.batches(),
         samples: [split.train.len(), split.val.len(), split.test.len()],
     });

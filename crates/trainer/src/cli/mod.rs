@@ -13,6 +13,7 @@ mod data_info;
 mod devices;
 mod doctor;
 mod eval;
+mod events;
 mod inspect;
 mod page;
 mod replay;

@@ -13,6 +13,7 @@ use trainer::{
 };
 
 use super::bar::Bar;
+use super::events::EventLog;
 use super::failure::{Failure, code};
 use super::options::{Choice, Options};
 use super::signals::Signals;
@@ -127,11 +128,17 @@ impl Sitting {
     pub(crate) fn train(mut self, run: &RunFolder, settings: Settings, resume: Option<Checkpoint>) -> Result<u8> {
         let signals = Signals::listen()?;
         let mut bar = self.bar.take();
+        let mut log = EventLog::open(run.path());
         let job = self.job(run, settings, resume);
-        let outcome = trainer::train(job, &|| signals.stop(), &mut |event| bar.draw(&event));
+        let outcome = trainer::train(job, &|| signals.stop(), &mut |event| {
+            bar.draw(&event);
+            log.record(&event);
+            log.trouble().into_iter().for_each(|trouble| bar.draw(&Event::Note(trouble)));
+        });
         bar.finish();
-        let mut report = outcome?;
+        let mut report = outcome.inspect_err(|error| log.failed(error))?;
         if report.ended == Ended::Interrupted {
+            log.ended(&report);
             stream::tell(format_args!(
                 "interrupted in epoch {}; go on with: {}",
                 (report.epochs + 1).min(self.config.epochs),
@@ -141,6 +148,7 @@ impl Sitting {
         }
         let metrics = self.metrics(&report);
         RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?)?;
+        log.ended(&report);
         let answers = report.answers.take();
         let page = self.write_report(run, &report, answers);
         match self.output.format {
