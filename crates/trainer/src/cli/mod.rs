@@ -4,6 +4,7 @@ pub(crate) mod failure;
 pub(crate) mod options;
 
 mod bar;
+mod board;
 mod bounded;
 mod clock;
 mod columns;
