@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::regular;
 use crate::pixels::{Arrays, MEMORY};
+use crate::regular::regular;
 use crate::{Dataset, Error, Found, OpenOptions, Part, Sources, Targets};
 
 /// Batches of CIFAR-10 to train on: fewer are a download that was cut short.

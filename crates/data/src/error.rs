@@ -127,17 +127,6 @@ impl Error {
     }
 }
 
-/// Refuses what is no regular file, before it is opened: a pipe would wait for its writer, and some devices never end.
-pub(crate) fn regular(path: &Path) -> Result<std::fs::Metadata, Error> {
-    let about = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
-    let found = match (about.is_file(), about.is_dir()) {
-        (true, _) => return Ok(about),
-        (false, true) => "a folder",
-        (false, false) => "a pipe or a device",
-    };
-    Err(Error::malformed(path, "itself", "a regular file", found))
-}
-
 /// Whether the system has no more memory or no more room on the disk, must not write on it, or the disk fails (EIO): exit code 7, whatever
 /// was going on.
 pub fn is_exhausted(error: &std::io::Error) -> bool {

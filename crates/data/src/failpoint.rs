@@ -1,5 +1,5 @@
-//! Places inside of a save where a test may end the process, delay it, or make the system refuse: all of their names, and what the
-//! environment variable `FAILPOINTS` asks for at them. Without the feature `failpoints`, which no released binary has, a point is nothing.
+//! Places inside of a save, and before an image is decoded, where a test may end the process, delay it, or make the system refuse: all of their
+//! names, and what the environment variable `FAILPOINTS` asks for at them. Without the feature `failpoints`, which no released binary has, a point is nothing.
 //!
 //! `FAILPOINTS` is a list of `NAME=ACTIONS` with `;` between; `ACTIONS` are tried one after the other, with `->` between, each as often as
 //! the number before its `*` says, the last one (without a number) for ever; `*` as a name is any point:
@@ -40,6 +40,9 @@ pub const POINTS: [&str; 20] = [
     "save::done",
 ];
 
+/// The point before the pixels of an image are decoded, which no save reaches.
+pub const DECODE: &str = "image::decode";
+
 /// Reaches the point `name`.
 ///
 /// # Errors
@@ -68,7 +71,7 @@ mod asked {
     use std::sync::{Mutex, OnceLock, PoisonError};
     use std::time::Duration;
 
-    use super::POINTS;
+    use super::{DECODE, POINTS};
 
     /// What to do at a point, and how often it still may be done; without a number, for ever.
     #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +94,7 @@ mod asked {
 
     pub(super) fn reach(name: &str) -> io::Result<()> {
         static ASKED: OnceLock<Mutex<Vec<Point>>> = OnceLock::new();
-        assert!(POINTS.contains(&name), "`{name}` is not in the list of points");
+        assert!(is_known(name), "`{name}` is not in the list of points");
         let asked = ASKED.get_or_init(|| match parse(&std::env::var("FAILPOINTS").unwrap_or_default()) {
             Ok(asked) => Mutex::new(asked),
             Err(what) => panic!("FAILPOINTS: {what}"),
@@ -125,6 +128,10 @@ mod asked {
         std::process::abort()
     }
 
+    fn is_known(name: &str) -> bool {
+        name == DECODE || POINTS.contains(&name)
+    }
+
     fn next(terms: &mut [Term]) -> Option<Action> {
         let term = terms.iter_mut().find(|term| term.left != Some(0))?;
         if let Some(left) = &mut term.left {
@@ -138,7 +145,7 @@ mod asked {
         points
             .map(|point| {
                 let (name, terms) = point.split_once('=').ok_or(format!("expected NAME=ACTIONS, found `{point}`"))?;
-                if name != "*" && !POINTS.contains(&name) {
+                if name != "*" && !is_known(name) {
                     return Err(format!("unknown point `{name}`; there are {}", POINTS.join(", ")));
                 }
                 Ok((name.to_owned(), terms.split("->").map(|term| self::term(term.trim())).collect::<Result<_, _>>()?))

@@ -1,13 +1,13 @@
 //! What a data set was: one hash for each split, over every input and target in it, in order. So that whoever goes on with a run, or
 //! repeats it, knows whether the data are still the same. Which splits there are is `split`'s, what is done about a difference the caller's.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Dataset, Error, Samples, Targets};
+use crate::{Dataset, Error, Samples, Targets, image, read_regular};
 
 /// Samples that are hashed together, so that all cores take part. A part of the definition.
 const RUN: usize = 1024;
@@ -120,8 +120,8 @@ impl Fingerprint {
     }
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|source| Error::io(path, source))
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    read_regular(path, image::MAX_FILE).map_err(|source| Error::io(path, source))
 }
 
 fn floats(hash: &mut Sha256, values: &[f32]) {
@@ -134,6 +134,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::{OpenOptions, open};
 

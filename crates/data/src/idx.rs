@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::error::regular;
 use crate::pixels::{Arrays, MEMORY};
+use crate::regular::regular;
 use crate::{Dataset, Error, Found, OpenOptions, Part, Sources, Targets};
 
 /// Gzip cannot shrink data further than this (zlib.net/zlib_tech.html).

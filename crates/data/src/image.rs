@@ -12,7 +12,9 @@ use ::image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage, metadata::Orientation,
 };
 
-use crate::error::regular;
+use crate::contain::contain;
+use crate::failpoint::{DECODE, failpoint};
+use crate::regular::regular;
 use crate::{Error, ImageSpec, resize};
 
 /// Images of more pixels are refused before memory is taken for them.
@@ -22,7 +24,7 @@ pub const MAX_SIDE: u32 = 65_535;
 /// The longest side of what a network takes: a batch of larger ones fits in no memory.
 pub const MAX_INPUT: usize = 4096;
 /// The largest file that is read.
-const MAX_FILE: u64 = 1 << 30;
+pub(crate) const MAX_FILE: u64 = 1 << 30;
 const FORMATS: &str = "an image (png, jpeg, bmp, gif, webp, pnm or tiff)";
 /// Extensions of the formats that can be decoded, lower case; the content decides which one a file is.
 const EXTENSIONS: [&str; 15] =
@@ -52,14 +54,16 @@ pub fn has_image_name(path: &Path) -> bool {
 pub fn probe(path: &Path) -> Result<Header, Error> {
     let len = size(path)?;
     let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    let (decoder, orientation) = decoder(BufReader::new(file), len, path)?;
-    let (width, height) = decoder.dimensions();
+    let (gray, (width, height), orientation) = contained(path, || {
+        let (decoder, orientation) = decoder(BufReader::new(file), len, path)?;
+        Ok((!decoder.color_type().has_color(), decoder.dimensions(), orientation))
+    })?;
     let turned = matches!(
         orientation,
         Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
     );
     let (height, width) = if turned { (width, height) } else { (height, width) };
-    Ok(Header { height, width, gray: !decoder.color_type().has_color() })
+    Ok(Header { height, width, gray })
 }
 
 /// What the name of `path` says that it holds and what it holds instead, as extensions; `None` where both are the same, or either isn't
@@ -93,19 +97,38 @@ fn size(path: &Path) -> Result<u64, Error> {
 /// Decodes the bytes of an image file into `[channels, height, width]` bytes of `spec`; `path` names them in messages.
 ///
 /// # Errors
-/// Bytes that are no image, are cut short, or declare an absurd size (refused before allocating); a recipe of absurd size.
+/// Bytes that are no image, are cut short, declare an absurd size (refused before allocating), or make a decoder panic; a recipe of absurd
+/// size.
 pub fn decode_bytes(bytes: &[u8], path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
     check_spec(spec)?;
-    let (decoder, orientation) = decoder(Cursor::new(bytes), bytes.len() as u64, path)?;
-    if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(bytes) {
-        // The decoder would fill up what is missing with gray.
-        return Err(Error::malformed(path, format!("byte {}", bytes.len()), "more of a JPEG", "the end of the file"));
-    }
+    let image = contained(path, || {
+        let (decoder, orientation) = decoder(Cursor::new(bytes), bytes.len() as u64, path)?;
+        if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(bytes) {
+            // The decoder would fill up what is missing with gray.
+            let place = format!("byte {}", bytes.len());
+            return Err(Error::malformed(path, place, "more of a JPEG", "the end of the file"));
+        }
+        pixels(decoder, orientation, path)
+    })?;
+    let size = [image.height() as usize, image.width() as usize];
+    Ok(resize::fit(&flatten(image, spec.channels), size, spec))
+}
+
+/// Decodes, and turns as a viewer does.
+fn pixels(decoder: impl ImageDecoder, orientation: Orientation, path: &Path) -> Result<DynamicImage, Error> {
+    failpoint(DECODE).map_err(|source| Error::io(path, source))?;
     let mut image = DynamicImage::from_decoder(decoder)
         .map_err(|error| Error::malformed(path, "pixels", "a whole image", worded(&error)))?;
     image.apply_orientation(orientation);
-    let size = [image.height() as usize, image.width() as usize];
-    Ok(resize::fit(&flatten(image, spec.channels), size, spec))
+    Ok(image)
+}
+
+/// Runs decoders on the file `path`: there are many of them, and what one of them panics on is a file like any other that is no image.
+fn contained<T>(path: &Path, decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    contain(decode).unwrap_or_else(|panic| {
+        let found = format!("one that its decoder panics on ({panic})");
+        Err(Error::malformed(path, "contents", "an image that can be decoded", found))
+    })
 }
 
 /// Refuses recipes that no image could follow: models come from files, too.

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use csv::StringRecord;
 
 use crate::error::near;
+use crate::regular::regular;
 use crate::{Dataset, Error, Found, InputSpec, OpenOptions, Outputs, Part, Sources, Split, image, pictures, split};
 
 /// The largest list that is read, decompressed.
@@ -233,6 +234,7 @@ fn folder(path: &Path) -> &Path {
 fn contents(path: &Path) -> Result<Vec<u8>, Error> {
     let io = |source| Error::io(path, source);
     let mut bytes = Vec::new();
+    regular(path)?;
     std::fs::File::open(path).map_err(io)?.take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
     if bytes.starts_with(&[0x1F, 0x8B]) {
         let mut plain = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use crate::Error;
+use crate::contain::message;
 
 /// More threads than this are never started.
 pub(crate) const MOST_WORKERS: usize = 64;
@@ -133,11 +134,6 @@ fn work<T>(job: &Job<T>, jobs: impl Iterator<Item = usize>, sender: &SyncSender<
             return;
         }
     }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 #[cfg(test)]

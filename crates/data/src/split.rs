@@ -8,6 +8,7 @@ mod strata;
 use std::path::Path;
 
 use crate::error::near;
+use crate::regular::{read_regular, regular};
 use crate::{Error, OpenOptions, Sources, Targets};
 
 pub use exclude::write_exclude;
@@ -18,6 +19,8 @@ pub use strata::cut;
 const TEST: f64 = 0.2;
 /// The part of what then remains that validates, where nothing else is asked for.
 const VAL: f64 = 0.1;
+/// Bytes that a row of a split file or an exclude list has at most, on average: a path has fewer (4,096 on Linux), and a reason is short.
+const ROW: u64 = 8192;
 
 /// Indices into a [`Dataset`](crate::Dataset), ascending within each split; no sample is in two of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +45,15 @@ pub enum Part {
     /// Nothing is said: the seed decides.
     #[default]
     Unassigned,
+}
+
+/// The bytes of a file with a row for each of `n` samples at most.
+fn listed(path: &Path, n: usize) -> Result<Vec<u8>, Error> {
+    let (len, most) = (regular(path)?.len(), ROW * n as u64 + (1 << 20));
+    if len > most {
+        return Err(Error::malformed(path, "file", format!("at most {most} bytes for {n} samples"), len));
+    }
+    read_regular(path, most).map_err(|source| Error::io(path, source))
 }
 
 impl Part {

@@ -1,6 +1,5 @@
 //! `infer predict`: inputs to lines, in order and in constant memory. One bad input is reported in its place and doesn't stop the rest.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -122,7 +121,7 @@ fn feed(names: Vec<String>, input: &InputSpec, next: &mut dyn FnMut(Item) -> boo
                 next(Item { source: "-".into(), raw: read_image(io::stdin().lock()) })
             }
             (Source::Stdin, InputSpec::Table(spec)) => rows(io::stdin().lock(), Path::new("-"), spec, next),
-            (Source::File(path), InputSpec::Table(spec)) => match File::open(&path) {
+            (Source::File(path), InputSpec::Table(spec)) => match data::open_regular(&path, u64::MAX) {
                 Ok(file) => rows(file, &path, spec, next),
                 Err(error) => {
                     let raw = Raw::Bad(data::Error::io(&path, error).to_string());

@@ -12,6 +12,8 @@ use data::failpoint::failpoint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::provenance::hex;
+use crate::run_folder::MOST_TEXT;
 use crate::{Error, Progress};
 
 mod tensors;
@@ -53,6 +55,8 @@ struct Manifest {
 
 /// The format that is written, and the newest that is read. The first had neither results nor settings.
 const FORMAT: u32 = 2;
+/// Bytes that tensors of a checkpoint have at most: an optimizer keeps two numbers for each of a model, whose file has up to 16 GiB.
+const MOST_TENSORS: u64 = 1 << 36;
 
 impl Checkpoint {
     /// Writes the checkpoint below `folder`, a new folder whatever is there, and reads it back. Nothing else is touched but what earlier
@@ -207,7 +211,7 @@ impl Checkpoint {
 impl Manifest {
     fn read(path: &Path) -> Result<Self, Error> {
         let file = path.join("manifest.json");
-        let bytes = fs::read(&file).map_err(Error::io("read", &file))?;
+        let bytes = data::read_regular(&file, MOST_TEXT).map_err(Error::io("read", &file))?;
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| Error::checkpoint(&file, error))?;
         if !(1..=FORMAT).contains(&manifest.format) {
             let what = format!("checkpoint format {}, this build reads formats up to {FORMAT}", manifest.format);
@@ -218,10 +222,21 @@ impl Manifest {
 
     /// The bytes of a file whose hash is the one that is written down.
     fn verified(&self, path: &Path, name: &str) -> Result<Vec<u8>, Error> {
+        // Memory is taken for what is known to be right.
+        self.verify(path, name)?;
         let file = path.join(name);
-        let bytes = fs::read(&file).map_err(Error::io("read", &file))?;
+        data::read_regular(&file, most(name)).map_err(Error::io("read", &file))
+    }
+
+    /// Compares the hash of a file with the one that is written down.
+    fn verify(&self, path: &Path, name: &str) -> Result<(), Error> {
+        let file = path.join(name);
+        let mut hash = Sha256::new();
+        data::open_regular(&file, most(name))
+            .and_then(|mut bytes| io::copy(&mut bytes, &mut hash))
+            .map_err(Error::io("read", &file))?;
         match self.sha256.get(name) {
-            Some(expected) if *expected == hash(&bytes) => Ok(bytes),
+            Some(expected) if *expected == hex(&hash.finalize()) => Ok(()),
             Some(_) => Err(Error::checkpoint(&file, "damaged: its hash is not the manifest's")),
             None => Err(Error::checkpoint(&file, "not in the manifest")),
         }
@@ -231,7 +246,7 @@ impl Manifest {
 /// Reads back every file of the checkpoint at `path`.
 fn verify(path: &Path) -> Result<(), Error> {
     let manifest = Manifest::read(path)?;
-    manifest.sha256.keys().try_for_each(|name| manifest.verified(path, name).map(drop))
+    manifest.sha256.keys().try_for_each(|name| manifest.verify(path, name))
 }
 
 /// The committed checkpoints below `folder`, oldest first.
@@ -278,8 +293,13 @@ fn make(folder: &Path) -> Result<bool, Error> {
     }
 }
 
+/// Bytes that the file `name` of a checkpoint has at most.
+fn most(name: &str) -> u64 {
+    if name.ends_with(".safetensors") { MOST_TENSORS } else { MOST_TEXT }
+}
+
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {

@@ -41,7 +41,7 @@ impl Lock {
         let locked = file.try_lock();
         // Where the lock also keeps others from reading, nobody can be named.
         let mut text = String::new();
-        let _ = file.read_to_string(&mut text);
+        let _ = (&mut file).take(MOST).read_to_string(&mut text);
         let before: Option<Owner> = serde_json::from_str(&text).ok();
         let note = judge(locked, before.as_ref(), folder)?;
         let mut lock = Self { file, note };

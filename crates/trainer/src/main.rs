@@ -3,7 +3,6 @@
 mod cli;
 mod fetch;
 mod manifest;
-mod tensorboard;
 
 use std::process::ExitCode;
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use data::{Dataset, InputSpec};
 use models::ModelConfig;
 use report::{Layer, Page, cells};
-use serde_json::Value;
 use tasks::{Metrics, Task};
 
+use crate::run_folder::MOST_TEXT;
 use crate::{Answers, Checkpoint, Error, Provenance, RunFolder};
 
 /// What is known of a run when its report is written.
@@ -103,7 +103,7 @@ fn layer(layer: models::LayerSummary) -> Layer {
 
 /// A text of the run, also where it isn't UTF-8 any more.
 fn text(path: PathBuf, notes: &mut Vec<String>) -> String {
-    match std::fs::read(&path) {
+    match data::read_regular(&path, MOST_TEXT) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
             notes.push(format!("`{}` cannot be read: {error}", path.display()));
@@ -117,8 +117,8 @@ fn facts(run: &RunFolder, notes: &mut Vec<String>) -> (Vec<(String, String)>, us
     let mut facts = Vec::new();
     let mut fact = |name: &str, value: Option<String>| facts.extend(value.map(|value| (name.to_owned(), value)));
     let mut best = None;
-    match std::fs::read(run.metrics()).ok().map(|bytes| serde_json::from_slice::<Value>(&bytes)) {
-        Some(Ok(metrics)) => {
+    match run.read_metrics() {
+        Ok(Some(metrics)) => {
             let whole = |name: &str| metrics[name].as_u64();
             best = whole("best_epoch");
             fact("Ended by", metrics["ended"].as_str().map(|why| why.replace('_', " ")));
@@ -129,8 +129,8 @@ fn facts(run: &RunFolder, notes: &mut Vec<String>) -> (Vec<(String, String)>, us
             fact("Chosen by", chosen.map(|monitor| format!("{monitor} on validation")));
             fact("Training time", metrics["seconds"].as_f64().map(|seconds| format!("{seconds:.1} s")));
         }
-        Some(Err(error)) => notes.push(format!("`metrics.json` is not what a run writes: {error}")),
-        None => {
+        Err(error) => notes.push(error.to_string()),
+        Ok(None) => {
             notes.push("the run has not ended: the numbers may be of its middle".to_owned());
             let progress = Checkpoint::load_newest(&run.checkpoints()).ok().map(|(newest, _)| newest.progress);
             best = progress.as_ref().and_then(|progress| Some(progress.best.as_ref()?.epoch as u64));

@@ -9,7 +9,8 @@ use data::{Dataset, Fingerprint};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, RunFolder};
+use crate::run_folder::MOST_TEXT;
+use crate::{Error, RunFolder, Settings};
 
 /// The versions of everything in this program, as it was built.
 const LOCK: &str = include_str!("../../../Cargo.lock");
@@ -32,6 +33,9 @@ pub struct Provenance {
     pub crates: BTreeMap<String, String>,
     /// SHA-256 of `args.toml` as the run began.
     pub config_sha256: String,
+    /// What the run is trained by, as it began: the same that its checkpoints hold. Empty in files of version 1.
+    #[serde(default)]
+    pub settings: Settings,
     /// Decides every random draw.
     pub seed: u64,
     /// The device's name, and what the hardware calls itself.
@@ -64,8 +68,11 @@ impl Machine {
 }
 
 impl Provenance {
-    /// Of a run with these settings (`args.toml`), on the device of this name and hardware, on `dataset`. Reads the program's file and,
-    /// where images are decoded while training, every image file.
+    /// The version of the schema that is written, and the newest that is read. The first had no settings.
+    pub const VERSION: u32 = 2;
+
+    /// Of a run with this `args.toml`, on the device of this name and hardware, on `dataset`. Its settings are known once the run has a folder:
+    /// they are the caller's to set. Reads the program's file and, where images are decoded while training, every image file.
     ///
     /// # Errors
     /// If an image file cannot be read.
@@ -76,12 +83,13 @@ impl Provenance {
             (binary.join().unwrap_or_default(), data)
         });
         Ok(Self {
-            v: 1,
+            v: Self::VERSION,
             striate: env!("CARGO_PKG_VERSION").to_owned(),
             binary_sha256: binary,
             lock_sha256: sha256(LOCK.as_bytes()),
-            crates: NAMED.iter().filter_map(|name| Some(((*name).to_owned(), locked(name)?.to_owned()))).collect(),
+            crates: crates(),
             config_sha256: sha256(config.as_bytes()),
+            settings: Settings::new(),
             seed,
             device: device.map(str::to_owned),
             machine: Machine::here(),
@@ -101,19 +109,47 @@ impl Provenance {
     /// That of a run; `None` for a run from before there was `run.json`.
     ///
     /// # Errors
-    /// If it cannot be read, or isn't what this program writes.
+    /// If it cannot be read, isn't what this program writes, or is of a newer version.
     pub fn read(run: &RunFolder) -> Result<Option<Self>, Error> {
-        let path = run.provenance();
-        match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-                Error::checkpoint(
-                    &path,
-                    format!("not what a run writes there: {error}; restore it, or remove it to go on unchecked"),
-                )
-            }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("read", &path)(error)),
+        #[derive(Deserialize)]
+        struct Versioned {
+            v: u32,
         }
+        let path = run.provenance();
+        let bytes = match data::read_regular(&path, MOST_TEXT) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        };
+        let damaged = |error: serde_json::Error| {
+            let what = format!("not what a run writes there: {error}; restore it, or remove it to go on unchecked");
+            Error::checkpoint(&path, what)
+        };
+        // What a newer version means by the names that it shares with this one, nobody knows.
+        let Versioned { v } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if !(1..=Self::VERSION).contains(&v) {
+            let newest = Self::VERSION;
+            let what =
+                format!("version {v}, this build reads versions up to {newest}; go on with the striate that wrote it");
+            return Err(Error::checkpoint(&path, what));
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// Whether `config` is the `args.toml` that the run began with, to the byte: all that version 1 says of its settings.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] with both hashes.
+    pub fn check_config(&self, config: &str, run: &RunFolder) -> Result<(), Error> {
+        let found = sha256(config.as_bytes());
+        if found == self.config_sha256 {
+            return Ok(());
+        }
+        let what = format!(
+            "its SHA-256 is {found}, but the run began with {}; put the old file back, or train anew with `trainer train`",
+            self.config_sha256
+        );
+        Err(Error::checkpoint(&run.args(), what))
     }
 
     /// Compares the data with what the run began with, before any step.
@@ -135,13 +171,32 @@ impl Provenance {
     pub fn differences(&self) -> Vec<String> {
         let (then, now) = (&self.machine, Machine::here());
         let pairs = [
-            ("the program", self.binary_sha256.clone(), binary_hash()),
             ("the processor", format!("{} {}", then.arch, then.vectors), format!("{} {}", now.arch, now.vectors)),
             ("compute threads", then.threads.to_string(), now.threads.to_string()),
         ];
         let differ = pairs.into_iter().filter(|(_, then, now)| then != now);
-        let short = |text: String| text.chars().take(16).collect::<String>();
-        differ.map(|(what, then, now)| format!("{what}: {} then, {} now", short(then), short(now))).collect()
+        let machine = differ.map(|(what, then, now)| format!("{what}: {then} then, {now} now"));
+        self.program(&binary_hash()).into_iter().chain(machine).collect()
+    }
+
+    /// How the program of this hash differs from the one that the run began with, and which of its crates do.
+    fn program(&self, now: &str) -> Option<String> {
+        if self.binary_sha256 == now {
+            return None;
+        }
+        let here = crates();
+        let own = ("striate".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let versions = here.iter().map(|(name, now)| (name, self.crates.get(name), now));
+        let versions = std::iter::once((&own.0, Some(&self.striate), &own.1)).chain(versions);
+        let differ = versions.filter(|(_, then, now)| *then != Some(*now));
+        let mut why: Vec<String> = differ
+            .map(|(name, then, now)| format!("{name} {} then, {now} now", then.map_or("unknown", String::as_str)))
+            .collect();
+        if why.is_empty() && self.lock_sha256 != sha256(LOCK.as_bytes()) {
+            why.push("other versions of other crates".to_owned());
+        }
+        let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) };
+        Some(format!("the program: {:.16} then, {now:.16} now{why}", self.binary_sha256))
     }
 }
 
@@ -149,6 +204,11 @@ impl Provenance {
 fn locked(name: &str) -> Option<&'static str> {
     let at = LOCK.rfind(&format!("\nname = \"{name}\"\n"))?;
     LOCK[at..].lines().nth(2)?.strip_prefix("version = \"")?.strip_suffix('"')
+}
+
+/// The versions that are named one by one, of this program.
+fn crates() -> BTreeMap<String, String> {
+    NAMED.iter().filter_map(|name| Some(((*name).to_owned(), locked(name)?.to_owned()))).collect()
 }
 
 fn binary_hash() -> String {
@@ -199,6 +259,54 @@ mod tests {
         let error = provenance.check_data(&changed, Path::new("runs/r")).unwrap_err();
         assert_eq!(error.exit_code(), 3);
         assert!(error.to_string().contains("`runs/r` began with: the validation split: expected"), "{error}");
+    }
+
+    #[test]
+    fn another_program_is_told_with_the_crates_that_are_other() {
+        let dataset = data::open("digits".as_ref(), &data::OpenOptions::default()).unwrap();
+        let mut made = Provenance::of("", 0, ["flex", "CPU"], &dataset).unwrap();
+        // Without another program the versions are what they were, whatever stands there.
+        made.crates.insert("burn".to_owned(), "0.21.0".to_owned());
+        assert_eq!(made.differences(), Vec::<String>::new());
+        made.binary_sha256 = "0123456789abcdef0123".to_owned();
+        let told = made.differences().remove(0);
+        assert!(told.starts_with("the program: 0123456789abcdef then, "), "{told}");
+        assert!(told.ends_with(" now (burn 0.21.0 then, 0.22.1 now)"), "{told}");
+        made.crates.remove("burn");
+        made.striate = "0.0.1".to_owned();
+        let told = made.differences().remove(0);
+        assert!(told.contains("(striate 0.0.1 then, ") && told.contains(", burn unknown then, 0.22.1 now)"), "{told}");
+        made = Provenance { striate: env!("CARGO_PKG_VERSION").to_owned(), crates: crates(), ..made };
+        assert!(made.differences()[0].ends_with(" now"), "{:?}", made.differences());
+        made.lock_sha256.clear();
+        assert!(made.differences()[0].ends_with(" now (other versions of other crates)"), "{:?}", made.differences());
+    }
+
+    #[test]
+    fn the_first_version_is_read_and_a_newer_one_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(scratch.path(), "r").unwrap();
+        let dataset = data::open("digits".as_ref(), &data::OpenOptions::default()).unwrap();
+        let made = Provenance::of("lr = 1\n", 0, ["flex", "CPU"], &dataset).unwrap();
+        let mut json = serde_json::to_value(&made).unwrap();
+        let object = json.as_object_mut().unwrap();
+        object.remove("settings");
+        object.insert("v".to_owned(), 1.into());
+        std::fs::write(run.provenance(), json.to_string()).unwrap();
+        let first = Provenance::read(&run).unwrap().unwrap();
+        assert_eq!(first, Provenance { v: 1, ..made });
+        first.check_config("lr = 1\n", &run).unwrap();
+        let error = first.check_config("lr = 2\n", &run).unwrap_err();
+        let both = [sha256(b"lr = 2\n"), sha256(b"lr = 1\n")];
+        assert!(error.exit_code() == 4 && both.iter().all(|hash| error.to_string().contains(hash)), "{error}");
+        for v in [0, Provenance::VERSION + 1] {
+            std::fs::write(run.provenance(), format!("{{\"v\": {v}}}")).unwrap();
+            let error = Provenance::read(&run).unwrap_err();
+            assert!(
+                error.exit_code() == 4 && error.to_string().contains("this build reads versions up to 2"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

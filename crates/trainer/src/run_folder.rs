@@ -9,6 +9,9 @@ use std::sync::Arc;
 use crate::Error;
 use crate::lock::Lock;
 
+/// Bytes that a text in a run's folder has at most: a million epochs take a fifth of it.
+pub(crate) const MOST_TEXT: u64 = 1 << 30;
+
 /// A run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -70,13 +73,28 @@ impl RunFolder {
     /// The same run, held until the last copy of this goes: nobody else writes into it meanwhile.
     ///
     /// # Errors
-    /// If another process holds it.
+    /// If another process holds it, or a pipe or a device is in the place of a file.
     pub fn held(&self) -> Result<Self, Error> {
         let lock = match &self.lock {
             Some(lock) => lock.clone(),
-            None => Arc::new(Lock::take(&self.path)?),
+            None => {
+                self.check_places()?;
+                Arc::new(Lock::take(&self.path)?)
+            }
         };
         Ok(Self { path: self.path.clone(), lock: Some(lock) })
+    }
+
+    /// Refuses pipes and devices where a file is to be written: opening a pipe waits. A folder only is in the way, which whoever writes says.
+    fn check_places(&self) -> Result<(), Error> {
+        let read = [self.path.join("lock"), self.args(), self.split(), self.provenance(), self.results()];
+        let written =
+            [self.metrics(), self.report(), self.per_class(), self.predictions("test"), self.predictions("val")];
+        let all = read.into_iter().chain(written).chain([self.best(), self.last()]);
+        match all.into_iter().find(|path| path.exists() && !path.is_file() && !path.is_dir()) {
+            Some(path) => Err(Error::checkpoint(&path, "expected a regular file; remove what is there")),
+            None => Ok(()),
+        }
     }
 
     /// What its user should know about how it came to be held, in a line.
@@ -162,9 +180,24 @@ impl RunFolder {
         data::replace(path, |file| file.write_all(contents)).map_err(Error::io("write", path))
     }
 
+    /// What `metrics.json` holds; nothing where the run hasn't ended.
+    ///
+    /// # Errors
+    /// If it cannot be read, or isn't JSON.
+    pub fn read_metrics(&self) -> Result<Option<serde_json::Value>, Error> {
+        let path = self.metrics();
+        match data::read_regular(&path, MOST_TEXT) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", &path)(error)),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| Error::checkpoint(&path, format!("not what a run writes there: {error}"))),
+        }
+    }
+
     /// The text of `results.csv`; empty where there is none yet.
     pub(crate) fn read_results(&self) -> Result<String, Error> {
-        match fs::read_to_string(self.results()) {
+        match data::open_regular(&self.results(), MOST_TEXT).and_then(std::io::read_to_string) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
             read => read.map_err(Error::io("read", &self.results())),
         }

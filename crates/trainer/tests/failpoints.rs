@@ -88,6 +88,24 @@ fn a_full_disk_ends_with_7_wherever_it_begins() {
 }
 
 #[test]
+fn an_image_that_a_decoder_panics_on_is_an_error_of_the_data_for_any_number_of_workers() {
+    let scratch = tempfile::tempdir().unwrap();
+    for class in ["cat", "dog"] {
+        fs::create_dir_all(scratch.path().join("pics").join(class)).unwrap();
+        for number in 0..10 {
+            let picture = image::GrayImage::from_pixel(8, 8, image::Luma([number * 20]));
+            picture.save(scratch.path().join(format!("pics/{class}/{number}.png"))).unwrap();
+        }
+    }
+    for workers in ["0", "2"] {
+        let train = ["train", "pics", "--model", "mlp", "--epochs", "1", "--quiet", "--workers", workers];
+        let output = with(scratch.path(), "image::decode=5*off->panic", &train);
+        let said = ends(output, 3, ".png` contents: expected an image that can be decoded, found one that its decoder");
+        assert!(said.lines().count() == 1 && said.starts_with("error: `pics/"), "{said}");
+    }
+}
+
+#[test]
 fn a_panic_in_the_background_is_an_error_and_the_run_goes_on_afterwards() {
     let scratch = tempfile::tempdir().unwrap();
     let expected = straight(scratch.path(), "straight", &[]);

@@ -104,6 +104,84 @@ fn a_replay_of_a_run_with_epochs_added_compares_those_before() {
     assert!(text.contains("from step 10 on the run is not bit-exact (epochs 4 instead of 2)"), "{text}");
 }
 
+#[test]
+fn a_replay_knows_of_added_epochs_when_the_checkpoints_are_gone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = quick(scratch.path(), &["--schedule", "cosine"]);
+    let folder = run.to_str().unwrap();
+    ends_well(trainer(scratch.path(), &["resume", folder, "--epochs", "4", "--quiet"]));
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    let output = ends_well(trainer(scratch.path(), &["replay", folder, "--quiet"]));
+    assert_eq!(stdout(&output).lines().count(), 2, "{}", stdout(&output));
+    assert!(stderr(&output).contains("(epochs 4 instead of 2)"), "{}", stderr(&output));
+
+    let args = fs::read_to_string(run.join("args.toml")).unwrap();
+    fs::write(run.join("args.toml"), args.replace("lr = 0.001", "lr = 0.002")).unwrap();
+    let message = "`lr` is 0.002, but the run was trained with 0.001; put the old value back";
+    ends(trainer(scratch.path(), &["replay", folder, "--quiet"]), 4, message);
+    fs::write(run.join("args.toml"), args).unwrap();
+    let metrics = fs::read_to_string(run.join("metrics.json")).unwrap();
+    fs::write(run.join("metrics.json"), metrics.replace("\"was\"", "\"before\"")).unwrap();
+    ends(trainer(scratch.path(), &["replay", folder, "--quiet"]), 4, "metrics.json`: `changes`: not what a run writes");
+    fs::remove_file(run.join("metrics.json")).unwrap();
+    let message = "`epochs` is 4, but the run was trained with 2; put the old value back";
+    ends(trainer(scratch.path(), &["replay", folder, "--quiet"]), 4, message);
+}
+
+/// A run as it is before its first checkpoint.
+fn unsaved(scratch: &Path, more: &[&str]) -> PathBuf {
+    let run = quick(scratch, more);
+    for file in ["metrics.json", "results.csv"] {
+        fs::remove_file(run.join(file)).unwrap();
+    }
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    run
+}
+
+#[test]
+fn a_run_that_begins_again_is_trained_by_what_it_began_with() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = unsaved(scratch.path(), &[]);
+    let resume = ["resume", run.to_str().unwrap(), "--quiet"];
+    let (args, split) = ["args.toml", "split.csv"].map(|file| fs::read_to_string(run.join(file)).unwrap()).into();
+    let made_from: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!((&made_from["v"], &made_from["settings"]["lr"]), (&2.into(), &"0.001".into()));
+    let edited = args.replace("lr = 0.001", "lr = 0.002");
+    fs::write(run.join("args.toml"), &edited).unwrap();
+    let message = "args.toml`: `lr` is 0.002, but the run was trained with 0.001; put the old value back";
+    ends(trainer(scratch.path(), &resume), 4, message);
+    fs::write(run.join("args.toml"), args.replace("epochs = 2", "epochs = 3")).unwrap();
+    ends(trainer(scratch.path(), &resume), 4, "give --epochs 3 to go on with that");
+    // What lies where, and how many threads read it, is free.
+    fs::write(run.join("args.toml"), args.replace("workers = 1", "workers = 2")).unwrap();
+    fs::write(run.join("split.csv"), split.replacen("train", "val", 1)).unwrap();
+    ends(trainer(scratch.path(), &resume), 4, "split.csv`: `split.csv` is sha256 ");
+    fs::write(run.join("split.csv"), split).unwrap();
+    let text = stderr(&ends_well(trainer(scratch.path(), &[&resume[..], &["--epochs", "3"]].concat())));
+    assert!(text.contains("changed: --epochs 3 instead of 2\n"), "{text}");
+    ends_well(trainer(scratch.path(), &["replay", run.to_str().unwrap(), "--quiet"]));
+    let made_from: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(made_from["settings"]["epochs"], "3", "run.json is of the run that has begun again");
+}
+
+#[test]
+fn the_first_version_of_run_json_knows_edited_options_by_their_hash() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = unsaved(scratch.path(), &[]);
+    let resume = ["resume", run.to_str().unwrap(), "--quiet"];
+    let mut made_from: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    made_from["v"] = 1.into();
+    made_from.as_object_mut().unwrap().remove("settings");
+    fs::write(run.join("run.json"), made_from.to_string()).unwrap();
+    let args = fs::read_to_string(run.join("args.toml")).unwrap();
+    fs::write(run.join("args.toml"), args.replace("lr = 0.001", "lr = 0.002")).unwrap();
+    let message =
+        format!("but the run began with {}; put the old file back", made_from["config_sha256"].as_str().unwrap());
+    ends(trainer(scratch.path(), &resume), 4, &message);
+    fs::write(run.join("args.toml"), args).unwrap();
+    ends_well(trainer(scratch.path(), &resume));
+}
+
 // Only the kernels are known to cut their sums by the number of threads.
 #[cfg(feature = "flex")]
 #[test]

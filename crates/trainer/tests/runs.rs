@@ -141,9 +141,9 @@ fn a_run_in_any_state_is_listed_with_what_is_wrong() {
         ("newer", "ended", "`telepathy`"),
         ("torn", "damaged", "metrics.json is not what a run writes"),
         ("no args", "damaged", "args.toml is missing"),
-        ("pipe", "damaged", "results.csv is no regular file"),
-        ("device", "damaged", "results.csv is no regular file"),
-        ("large", "damaged", "args.toml is too large"),
+        ("pipe", "damaged", "results.csv cannot be read: expected a regular file"),
+        ("device", "damaged", "results.csv cannot be read: expected a regular file"),
+        ("large", "damaged", "args.toml cannot be read: expected at most "),
         ("empty", "damaged", "args.toml is missing"),
         ("odd\u{1b}[31m\u{fffd}", "ended", ""),
     ] {

@@ -140,3 +140,33 @@ fn a_small_file_that_declares_a_huge_picture_is_refused_before_memory_is_taken()
     let text = message(b"P5\n9000 9000\n255\n");
     assert!(text.contains("at most 136 pixels"), "{text}");
 }
+
+/// Panics on its pixels, as a faulty decoder does.
+struct Panicking;
+
+impl ImageDecoder for Panicking {
+    fn dimensions(&self) -> (u32, u32) {
+        (2, 2)
+    }
+
+    fn color_type(&self) -> ColorType {
+        ColorType::L8
+    }
+
+    fn read_image(self, _: &mut [u8]) -> ::image::ImageResult<()> {
+        panic!("attempt to subtract with overflow")
+    }
+
+    fn read_image_boxed(self: Box<Self>, _: &mut [u8]) -> ::image::ImageResult<()> {
+        unreachable!("not called")
+    }
+}
+
+#[test]
+fn a_decoder_that_panics_is_an_error_of_its_file() {
+    let path = Path::new("a.png");
+    let error = contained(path, || pixels(Panicking, Orientation::NoTransforms, path)).unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    let expected = "`a.png` contents: expected an image that can be decoded, found one that its decoder panics on (attempt to subtract with overflow)";
+    assert_eq!(error.to_string(), expected);
+}

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-use super::Split;
-use crate::error::{near, regular};
+use super::{Split, listed};
+use crate::error::near;
 use crate::{Error, Sources, replace};
 
 /// Writes the list of (sample, reason) to `path`, whole or not at all.
@@ -41,8 +41,7 @@ fn read(path: &Path, sources: &Sources, n: usize) -> Result<Vec<bool>, Error> {
     let names: Vec<String> = (0..n).map(|index| sources.name(index)).collect();
     let positions: HashMap<&str, usize> =
         names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
-    regular(path)?;
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    let bytes = listed(path, n)?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(bytes);
     let header = reader.headers().map_err(|error| Error::csv(path, &error))?.clone();

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-use super::{Part, Split};
-use crate::error::{near, regular};
+use super::{Part, Split, listed};
+use crate::error::near;
 use crate::{Dataset, Error, Sources, replace};
 
 /// Writes the split of `dataset` to `path`, whole or not at all.
@@ -34,8 +34,7 @@ pub(super) fn read(path: &Path, sources: &Sources, n: usize) -> Result<Vec<Part>
     let names: Vec<String> = (0..n).map(|index| sources.name(index)).collect();
     let positions: HashMap<&str, usize> =
         names.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
-    regular(path)?;
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    let bytes = listed(path, n)?;
     // Excel puts a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     // Names of files may begin or end with a space: only what people type beside them is trimmed.

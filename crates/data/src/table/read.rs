@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::field;
 use crate::Error;
-use crate::error::regular;
+use crate::regular::regular;
 
 /// Bytes that one row may take. An unclosed quote swallows the file up to here and no further.
 const LONGEST_ROW: usize = 16 << 20;

@@ -1,8 +1,7 @@
-//! Reading files that anybody may have put there: only regular ones are opened, for a pipe would wait for its writer and some devices
-//! never end, and never more than a bound of them. What stands in them is the caller's.
+//! Files of a run that are shown whatever state they are in: as [`data::read_regular`] reads them, with what is wrong in words that go on after
+//! their names. What stands in them is the caller's.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 /// The bytes of the regular file at `path`, of `most` at most; `None` where there is nothing.
@@ -10,22 +9,10 @@ use std::path::Path;
 /// # Errors
 /// What is wrong with it, in words that go on after its name.
 pub(crate) fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, String> {
-    let about = match fs::metadata(path) {
-        Ok(about) => about,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot be read: {error}")),
-    };
-    if !about.is_file() {
-        return Err("is no regular file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
-    match read {
+    match data::read_regular(path, most) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("cannot be read: {error}")),
-        Ok(_) if bytes.len() as u64 > most => {
-            Err(format!("is too large: expected at most {most} bytes, found {}", about.len()))
-        }
-        Ok(_) => Ok(Some(bytes)),
     }
 }
 
@@ -47,11 +34,11 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("a");
         assert_eq!(read(&file, 3), Ok(None));
-        fs::write(&file, "abc").unwrap();
+        std::fs::write(&file, "abc").unwrap();
         assert_eq!(text(&file, 3), Ok(Some("abc".to_owned())));
         assert!(read(&file, 2).unwrap_err().contains("at most 2 bytes"));
-        assert_eq!(read(scratch.path(), 3), Err("is no regular file".to_owned()));
-        fs::write(&file, b"\xff").unwrap();
+        assert!(read(scratch.path(), 3).unwrap_err().contains("expected a regular file, found a folder"));
+        std::fs::write(&file, b"\xff").unwrap();
         assert!(text(&file, 3).unwrap_err().contains("UTF-8"));
     }
 }

@@ -14,7 +14,7 @@ use trainer::RunFolder;
 use super::bar::grouped;
 use super::failure::{Failure, code};
 use super::options::Options;
-use super::{Eval, Format, report, settle, stream};
+use super::{Eval, Format, report, settings, settle, stream};
 
 /// Measures a model.
 pub(crate) fn run(arguments: &Eval) -> Result<u8> {
@@ -87,8 +87,11 @@ fn data_options(arguments: &Eval) -> Result<Options> {
         (None, true) => {
             let run = RunFolder::open(&arguments.model)?;
             let mut options = Options::from_run(&run.args())?;
+            if arguments.split.is_none() {
+                options.split = Some(settings::split(&run)?);
+            }
             // Samples that were left out are `unused` in it.
-            (options.split, options.exclude) = (Some(run.split()), None);
+            options.exclude = None;
             options
         }
         (None, false) => {

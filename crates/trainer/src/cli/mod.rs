@@ -4,7 +4,6 @@ pub(crate) mod failure;
 pub(crate) mod options;
 
 mod bar;
-mod board;
 mod bounded;
 mod clock;
 mod columns;
@@ -14,7 +13,6 @@ mod data_info;
 mod devices;
 mod doctor;
 mod eval;
-mod events;
 mod inspect;
 mod page;
 mod replay;

@@ -245,10 +245,6 @@ pub(crate) struct Options {
     #[arg(long, short = 'j', env = "STRIATE_WORKERS", value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
-    /// Write curves, pictures and histograms for TensorBoard into the run's folder
-    #[arg(long, env = "STRIATE_TENSORBOARD", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Machine")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tensorboard: Option<bool>,
     /// Folder of the runs [default: runs]
     #[arg(long, env = "STRIATE_RUNS", value_name = "DIR", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -258,6 +254,9 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
+
+/// Bytes that a recipe has at most.
+const MOST: u64 = 1 << 24;
 
 /// What has a name, and in a recipe may be a whole table instead: `[model]`, `[optimizer]`, `[schedule]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -278,7 +277,8 @@ impl Choice {
 impl Options {
     /// Reads a recipe (or an `args.toml`, which is one).
     pub(crate) fn from_recipe(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
+        let text = data::open_regular(path, MOST)
+            .and_then(std::io::read_to_string)
             .with_context(|| format!("cannot read the recipe `{}`", path.display()))
             .map_err(Failure::usage)?;
         Self::parse(&text, &path.display().to_string())

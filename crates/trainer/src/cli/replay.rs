@@ -11,7 +11,7 @@ use trainer::{Change, Checkpoint, EpochSummary, Error, Provenance, RunFolder};
 use super::failure::{Failure, code};
 use super::options::Options;
 use super::train::Sitting;
-use super::{Format, Replay, resume, settle, stream};
+use super::{Format, Replay, resume, settings, settle, stream};
 
 /// One epoch, then and now.
 #[derive(Serialize)]
@@ -28,18 +28,27 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     if let Some(made_from) = &made_from {
         kernels::share_between(made_from.machine.threads);
     }
-    let mut recorded = recorded(&run)?;
+    let metrics = run.read_metrics()?;
+    let mut recorded = recorded(&run, metrics.as_ref())?;
     recorded.truncate(arguments.epochs.unwrap_or(usize::MAX).max(1));
 
     let mut options = Options::from_run(&run.args())?;
     let newest = Checkpoint::load_newest(&run.checkpoints()).ok().map(|(newest, _)| newest);
-    if let Some(newest) = newest.as_ref().filter(|newest| !newest.settings.is_empty()) {
-        resume::unchanged(&options, &run, &newest.settings)?;
+    let began = made_from.as_ref().map(|made_from| &made_from.settings);
+    let was = newest.as_ref().map(|newest| &newest.settings).or(began).filter(|was| !was.is_empty());
+    if let Some(was) = was {
+        // Where nothing tells of changes any more, there must have been none.
+        let told = newest.is_some() || metrics.is_some();
+        resume::unchanged(&options, &run, was, if told { &["epochs", "device"] } else { &["device"] })?;
     }
-    (options.split, options.exclude) = (Some(run.split()), None);
+    (options.split, options.exclude) = (Some(settings::split(&run)?), None);
     // Where the clock ended the run is known; it must not end this one elsewhere.
     options.time = None;
-    let changes = newest.map(|newest| newest.progress.changes).unwrap_or_default();
+    let changes = match (newest, metrics) {
+        (Some(newest), _) => newest.progress.changes,
+        (None, Some(metrics)) => changes(&run, metrics)?,
+        (None, None) => Vec::new(),
+    };
     as_before(&mut options, &changes);
     let dataset = settle::open(&options)?;
     if let Some(made_from) = &made_from {
@@ -99,6 +108,15 @@ fn report(arguments: &Replay, run: &RunFolder, compared: &[Compared], other: &[S
     Err(Failure::with(code::TARGET_MISSED, anyhow!("`{}`: {what}", run.path().display())))
 }
 
+/// What was given anew on resuming, as `metrics.json` has it: it outlives the checkpoints. Old ones don't say.
+fn changes(run: &RunFolder, mut metrics: serde_json::Value) -> Result<Vec<Change>> {
+    let Some(changes) = metrics.get_mut("changes") else { return Ok(Vec::new()) };
+    serde_json::from_value(changes.take()).map_err(|error| {
+        let what = format!("`changes`: not what a run writes there: {error}");
+        Error::Checkpoint { path: run.metrics(), what }.into()
+    })
+}
+
 /// What was given anew on resuming as it was before.
 fn as_before(options: &mut Options, changes: &[Change]) {
     for change in changes.iter().rev() {
@@ -117,9 +135,10 @@ fn steps(options: &Options, dataset: &Dataset) -> u64 {
 }
 
 /// The hashes of the weights, epoch by epoch, but for one that the clock ended.
-fn recorded(run: &RunFolder) -> Result<Vec<String>> {
+fn recorded(run: &RunFolder, metrics: Option<&serde_json::Value>) -> Result<Vec<String>> {
     let mut recorded = trainer::recorded_weights(run)?;
-    if ended_by_time(run) && recorded.pop().is_some() {
+    let by_time = metrics.is_some_and(|metrics| metrics["ended"] == "time");
+    if by_time && recorded.pop().is_some() {
         stream::tell("note     the last epoch was ended by the clock and isn't compared");
     }
     if recorded.is_empty() {
@@ -127,12 +146,6 @@ fn recorded(run: &RunFolder) -> Result<Vec<String>> {
         return Err(Error::Checkpoint { path: run.results(), what }.into());
     }
     Ok(recorded)
-}
-
-fn ended_by_time(run: &RunFolder) -> bool {
-    let metrics = std::fs::read(run.metrics()).ok();
-    let metrics = metrics.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-    metrics.is_some_and(|metrics| metrics["ended"] == "time")
 }
 
 /// A run's folder among the temporary files, which goes when it is dropped.

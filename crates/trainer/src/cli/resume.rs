@@ -19,12 +19,13 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     if let Some(made_from) = &made_from {
         kernels::share_between(made_from.machine.threads);
     }
-    let mut options = Options::from_run(&run.args())?;
+    let began = Options::from_run(&run.args())?;
+    let mut options = began.clone();
     options.workers = arguments.workers.or(options.workers);
     options.checkpoint_minutes = arguments.checkpoint_minutes.or(options.checkpoint_minutes);
     options.checkpoint_steps = arguments.checkpoint_steps.or(options.checkpoint_steps);
     if !Checkpoint::any(&run.checkpoints())? {
-        return begin_again(&run, options, &arguments, made_from.as_ref());
+        return begin_again(&run, &began, options, &arguments, made_from.as_ref());
     }
 
     let (mut checkpoint, warnings) = Checkpoint::load_newest(&run.checkpoints())?;
@@ -57,9 +58,11 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     sitting.train(&run, now, Some(checkpoint))
 }
 
-/// A run that was killed before its first checkpoint: nothing is lost but what the same settings make again.
+/// A run that was killed before its first checkpoint: nothing is lost but what the same settings make again. `began` are those that it began
+/// with, as far as its `args.toml` says so.
 fn begin_again(
     run: &RunFolder,
+    began: &Options,
     mut options: Options,
     arguments: &Resume,
     made_from: Option<&Provenance>,
@@ -72,23 +75,42 @@ fn begin_again(
     stream::tell(format_args!("note: `{}` has no checkpoint yet: the run begins again", run.path().display()));
     options.epochs = arguments.epochs.or(options.epochs);
     options.device = arguments.device.clone().or(options.device);
-    let recorded = options.to_toml()?;
     let split = run.split();
+    match made_from {
+        Some(made_from) if made_from.settings.is_empty() => made_from.check_config(&began.to_toml()?, run)?,
+        Some(made_from) => {
+            let mut was = made_from.settings.clone();
+            let now = if split.is_file() {
+                settings_of(&options, run)?
+            } else {
+                // One that is cut anew is compared by the data's fingerprint.
+                was.remove("split.csv");
+                settings::without_split(&options, &device(&options)?)?
+            };
+            for (setting, was, now) in given_anew(&was, &now, arguments, run)? {
+                stream::tell(format_args!("changed: --{setting} {now} instead of {was}"));
+            }
+        }
+        None => {}
+    }
+    let recorded = options.to_toml()?;
     if split.is_file() {
         (options.split, options.exclude) = (Some(split.clone()), None);
     }
     let dataset = settle::open(&options)?;
-    compare(made_from, &dataset, run)?;
-    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
-    // What was not written before the kill is what would have been.
-    RunFolder::write(&run.args(), recorded.as_bytes())?;
-    if made_from.is_none() {
-        sitting.made_from(&recorded)?.write(run)?;
+    if let Some(made_from) = made_from {
+        made_from.check_data(&dataset, run.path())?;
     }
+    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    // What was not written before the kill is what would have been; the program and what is given anew are those of now.
+    let made_from = sitting.made_from(&recorded)?;
+    RunFolder::write(&run.args(), recorded.as_bytes())?;
     if !split.is_file() {
         sitting.write_split(run)?;
     }
-    sitting.train(run, settings_of(&options, run)?, None)
+    let settings = settings_of(&options, run)?;
+    Provenance { settings: settings.clone(), ..made_from }.write(run)?;
+    sitting.train(run, settings, None)
 }
 
 /// Compares data and machine with those that the run began with.
@@ -102,8 +124,12 @@ fn compare(made_from: Option<&Provenance>, dataset: &data::Dataset, run: &RunFol
 }
 
 fn settings_of(options: &Options, run: &RunFolder) -> Result<Settings> {
-    let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
-    settings::of(options, run, &device.name)
+    settings::of(options, run, &device(options)?)
+}
+
+/// The name of the device that the options come to here.
+fn device(options: &Options) -> Result<String> {
+    Ok(device::select(options.device.as_deref().unwrap_or("auto"))?.name)
 }
 
 /// An `args.toml` that still has the value from before a change: the process died between saving the one and the other.
@@ -121,12 +147,31 @@ fn catch_up(options: &mut Options, checkpoint: &Checkpoint) {
     }
 }
 
-/// What the user gave anew.
+/// What the user gave anew, at this step.
 ///
 /// # Errors
 /// If anything else differs.
 fn changes(was: &Settings, now: &Settings, given: &Resume, run: &RunFolder, step: u64) -> Result<Vec<Change>> {
-    let mut changes = Vec::new();
+    let changes = given_anew(was, now, given, run)?.into_iter().map(|(setting, was, now)| {
+        stream::tell(format_args!(
+            "changed: --{setting} {now} instead of {was}; from step {step} on the run is not bit for bit what it would have been"
+        ));
+        Change { step, setting, was, now }
+    });
+    Ok(changes.collect())
+}
+
+/// The settings that the user gave anew: name, value before and value now.
+///
+/// # Errors
+/// If anything else differs.
+fn given_anew(
+    was: &Settings,
+    now: &Settings,
+    given: &Resume,
+    run: &RunFolder,
+) -> Result<Vec<(String, String, String)>> {
+    let mut anew = Vec::new();
     for (setting, was, now) in settings::differences(was, now) {
         let (given, flag) = match setting.as_str() {
             "epochs" => (given.epochs.is_some(), true),
@@ -134,10 +179,7 @@ fn changes(was: &Settings, now: &Settings, given: &Resume, run: &RunFolder, step
             _ => (false, false),
         };
         if given {
-            stream::tell(format_args!(
-                "changed: --{setting} {now} instead of {was}; from step {step} on the run is not bit for bit what it would have been"
-            ));
-            changes.push(Change { step, setting, was, now });
+            anew.push((setting, was, now));
             continue;
         }
         let advice = match flag {
@@ -146,13 +188,13 @@ fn changes(was: &Settings, now: &Settings, given: &Resume, run: &RunFolder, step
         };
         return Err(edited(run, &setting, &was, &now, &advice));
     }
-    Ok(changes)
+    Ok(anew)
 }
 
-/// Refuses options that aren't those that the run was trained with, as `was` has them; but for epochs and device.
-pub(super) fn unchanged(options: &Options, run: &RunFolder, was: &Settings) -> Result<()> {
+/// Refuses options that aren't those that the run was trained with, as `was` has them; but for those in `free`.
+pub(super) fn unchanged(options: &Options, run: &RunFolder, was: &Settings, free: &[&str]) -> Result<()> {
     let differences = settings::differences(was, &settings_of(options, run)?);
-    match differences.into_iter().find(|(setting, ..)| !["epochs", "device"].contains(&setting.as_str())) {
+    match differences.into_iter().find(|(setting, ..)| !free.contains(&setting.as_str())) {
         Some((setting, was, now)) => Err(edited(run, &setting, &was, &now, "put the old value back")),
         None => Ok(()),
     }

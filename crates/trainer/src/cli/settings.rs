@@ -1,37 +1,55 @@
 //! What decides the weights of a run, by name: kept in every checkpoint, and compared when a run goes on. What may differ, and what a
 //! difference means, is `resume`'s.
 
-use anyhow::{Context, Result};
+use std::path::PathBuf;
+
+use anyhow::Result;
 use sha2::{Digest, Sha256};
 use trainer::{RunFolder, Settings};
 
 use super::options::Options;
 
-/// Options that change no weight: where things lie, how many threads make batches, when the state is saved, what is written for onlookers. Data is known by its
+/// Options that change no weight: where things lie, how many threads make batches, when the state is saved. Data is known by its
 /// content, not by its path.
-const FREE: [&str; 10] = [
-    "data",
-    "test",
-    "split",
-    "exclude",
-    "runs",
-    "name",
-    "workers",
-    "checkpoint_minutes",
-    "checkpoint_steps",
-    "tensorboard",
-];
+const FREE: [&str; 9] =
+    ["data", "test", "split", "exclude", "runs", "name", "workers", "checkpoint_minutes", "checkpoint_steps"];
+
+/// Bytes that `split.csv` has at most: it is hashed in pieces.
+const MOST_SPLIT: u64 = 1 << 34;
 
 /// The settings of `run`, whose `split.csv` is written, on `device`.
 pub(crate) fn of(options: &Options, run: &RunFolder, device: &str) -> Result<Settings> {
+    let mut settings = without_split(options, device)?;
+    let mut hash = Sha256::new();
+    data::open_regular(&run.split(), MOST_SPLIT)
+        .and_then(|mut split| std::io::copy(&mut split, &mut hash))
+        .map_err(unreadable(run))?;
+    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    settings.insert("split.csv".to_owned(), format!("sha256 {hash}"));
+    Ok(settings)
+}
+
+/// The same, but for the split.
+pub(crate) fn without_split(options: &Options, device: &str) -> Result<Settings> {
     let table = toml::Table::try_from(options)?;
     let decisive = table.iter().filter(|(name, _)| !FREE.contains(&name.as_str()));
     let mut settings: Settings = decisive.map(|(name, value)| (name.clone(), value.to_string())).collect();
     settings.insert("device".to_owned(), device.to_owned());
-    let split = std::fs::read(run.split()).with_context(|| format!("cannot read `{}`", run.split().display()))?;
-    let hash: String = Sha256::digest(&split).iter().map(|byte| format!("{byte:02x}")).collect();
-    settings.insert("split.csv".to_owned(), format!("sha256 {hash}"));
     Ok(settings)
+}
+
+/// The split file of `run`.
+///
+/// # Errors
+/// It isn't there, or no file: that is wrong with the run, whatever is right for other split files.
+pub(crate) fn split(run: &RunFolder) -> Result<PathBuf> {
+    data::open_regular(&run.split(), MOST_SPLIT).map_err(unreadable(run))?;
+    Ok(run.split())
+}
+
+fn unreadable(run: &RunFolder) -> impl FnOnce(std::io::Error) -> trainer::Error {
+    let path = run.split();
+    move |source| trainer::Error::Io { doing: "read", path, source }
 }
 
 /// The names under which two settings differ, each with both values.

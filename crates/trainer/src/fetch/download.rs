@@ -71,8 +71,8 @@ pub(super) fn file(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<(), Error> {
     let (name, place) = (wanted.name(), folder.join(wanted.name()));
-    let there = place.metadata().is_ok_and(|found| found.len() == wanted.bytes);
-    if there && File::open(&place).and_then(hash).is_ok_and(|found| found == wanted.sha256) {
+    let there = data::open_regular(&place, wanted.bytes).and_then(hash);
+    if there.is_ok_and(|found| found == wanted.sha256) {
         on_event(Event::Present(name));
         return Ok(());
     }

@@ -26,10 +26,11 @@ fn list(archive: &Download, folder: &Path) -> PathBuf {
 
 /// Whether all that is wanted of `archive` lies in `folder`, just as it came out.
 pub(super) fn is_unpacked(archive: &Download, folder: &Path) -> bool {
-    let Ok(text) = std::fs::read_to_string(list(archive, folder)) else { return false };
+    let list = data::open_regular(&list(archive, folder), 1 << 20).and_then(std::io::read_to_string);
+    let Ok(text) = list else { return false };
     archive.members.iter().all(|member| {
         let known = text.lines().find_map(|line| line.strip_suffix(member.name())?.strip_suffix("  "));
-        let found = File::open(folder.join(member.name())).and_then(hash);
+        let found = data::open_regular(&folder.join(member.name()), u64::MAX).and_then(hash);
         known.zip(found.ok()).is_some_and(|(known, found)| known == found)
     })
 }

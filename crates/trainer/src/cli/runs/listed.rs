@@ -20,7 +20,7 @@ const SMALL: u64 = 4 << 20;
 /// Of files that grow with epochs or classes.
 const LARGE: u64 = 256 << 20;
 /// The versions of `run.json` and `metrics.json` that this program writes.
-const VERSION: u64 = 1;
+const VERSIONS: [(&str, u64); 2] = [("run.json", trainer::Provenance::VERSION as u64), ("metrics.json", 1)];
 /// What a folder holds that a run was begun in.
 const SIGNS: [&str; 7] = ["args.toml", "run.json", "results.csv", "metrics.json", "weights", "checkpoints", "lock"];
 
@@ -158,10 +158,11 @@ impl Listed {
         let text = self.file(name, most)?;
         match serde_json::from_str::<Value>(&text) {
             Ok(value) if value.is_object() => {
-                let v = value["v"].as_u64().unwrap_or(VERSION);
-                if v > VERSION {
+                let known = VERSIONS.iter().find(|(known, _)| *known == name).map_or(1, |(_, version)| *version);
+                let v = value["v"].as_u64().unwrap_or(known);
+                if v > known {
                     self.problems.push(format!(
-                        "{name} is of version {v}, this program knows {VERSION}: a newer one wrote it, and some of it may be missing here"
+                        "{name} is of version {v}, this program knows {known}: a newer one wrote it, and some of it may be missing here"
                     ));
                 }
                 Some(value)
