@@ -13,6 +13,7 @@ mod chart;
 mod classes;
 mod comparison;
 mod curves;
+mod grid;
 mod html;
 mod page;
 mod pick;
@@ -22,6 +23,7 @@ mod values;
 
 pub use calibration::Calibration;
 pub use comparison::{Beside, ComparedRun, Comparison, Flipped, Interval};
+pub use grid::grid;
 pub use html::escaped;
 pub use page::{Answer, ClassRow, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
 pub use pick::{confident_mistakes, least_certain};

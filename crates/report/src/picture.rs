@@ -32,14 +32,7 @@ impl Picture {
                 bytes.extend((0..channels).map(|channel| self.mean(channel, [row, column], step)));
             }
         }
-        let mut file = Vec::new();
-        let mut encoder = png::Encoder::new(&mut file, columns as u32, rows as u32);
-        encoder.set_color(colour);
-        encoder.set_depth(png::BitDepth::Eight);
-        let mut writer = encoder.write_header().ok()?;
-        writer.write_image_data(&bytes).ok()?;
-        writer.finish().ok()?;
-        Some(format!("data:image/png;base64,{}", base64(&file)))
+        Some(format!("data:image/png;base64,{}", base64(&encoded(&bytes, [rows, columns], colour)?)))
     }
 
     /// The mean of a square of `step` by `step`, as far as it lies inside.
@@ -55,6 +48,18 @@ impl Picture {
         }
         (sum / count.max(1)) as u8
     }
+}
+
+/// The PNG file of a picture, pixel by pixel.
+pub(crate) fn encoded(bytes: &[u8], [rows, columns]: [usize; 2], colour: png::ColorType) -> Option<Vec<u8>> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, columns as u32, rows as u32);
+    encoder.set_color(colour);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().ok()?;
+    writer.write_image_data(bytes).ok()?;
+    writer.finish().ok()?;
+    Some(file)
 }
 
 /// RFC 4648 with padding.

@@ -126,6 +126,7 @@ fn epoch(config: &TrainConfig, dataset: Dataset, device: &Device) -> Result<f64>
         resume: None,
         provenance: serde_json::Value::Null,
         settings: Default::default(),
+        watch: None,
     };
     // Of each step that was told: which, and when.
     let told = Rc::new(RefCell::new(Vec::new()));

@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         resume: None,
         provenance: serde_json::json!({ "made_by": "an example" }),
         settings: Default::default(),
+        watch: None,
     };
     let report = train(job, &|| false, &mut |event| {
         if let Event::Epoch(epoch) = event {

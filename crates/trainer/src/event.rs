@@ -1,10 +1,7 @@
 //! What the training loop tells its caller. The library says it in data; binaries draw bars, lines or JSON from it.
 
-use serde::Serialize;
-
 /// One thing that happened.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// Training begins or goes on.
     Started {
@@ -14,6 +11,8 @@ pub enum Event {
         epochs: usize,
         /// Epochs done before, when resuming.
         done: usize,
+        /// Batches done before of the epoch that follows.
+        done_batches: usize,
         /// Batches in an epoch.
         batches: usize,
         /// Samples in the training, validation and test split.
@@ -41,7 +40,7 @@ pub enum Event {
 }
 
 /// One row of `results.csv`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct EpochSummary {
     /// Counted from 1.
     pub epoch: usize,

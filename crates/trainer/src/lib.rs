@@ -45,5 +45,5 @@ pub use results::recorded_weights;
 pub use run_folder::RunFolder;
 pub use schedule::ScheduleConfig;
 pub use state::StateError;
-pub use train::{Ended, Job, Report, train};
+pub use train::{Ended, Job, Report, Watch, train};
 pub use weights::weights_hash;

@@ -3,6 +3,7 @@
 mod cli;
 mod fetch;
 mod manifest;
+mod tensorboard;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use data::{Dataset, Loader};
-use models::ModelFile;
+use models::{Model, ModelFile};
 use serde::{Deserialize, Serialize};
 use tasks::{Metrics, Task};
 
@@ -19,6 +19,9 @@ use crate::learner::Learner;
 use crate::{
     Change, Checkpoint, EpochSummary, Error, Event, LeftOut, OnNan, Progress, RunFolder, Settings, TrainConfig,
 };
+
+/// Is shown the model that each epoch leads to, which is validated and saved, with that epoch, counted from 1.
+pub type Watch<'a> = &'a dyn Fn(&Model, usize);
 
 /// Everything a run needs.
 pub struct Job<'a> {
@@ -38,6 +41,8 @@ pub struct Job<'a> {
     pub provenance: serde_json::Value,
     /// What the run is trained by, for its checkpoints: resuming compares it.
     pub settings: Settings,
+    /// Looks on, if anybody does.
+    pub watch: Option<Watch<'a>>,
 }
 
 impl Job<'_> {
@@ -152,6 +157,7 @@ fn go_on(
         parameters,
         epochs: config.epochs,
         done: learner.progress.epoch,
+        done_batches: learner.progress.batch,
         batches: training.batches(),
         samples: [split.train.len(), split.val.len(), split.test.len()],
     });
@@ -201,6 +207,9 @@ fn go_on(
         }
         learner.check_validation(metrics.as_ref())?;
         let summary = learner.end_epoch(metrics.as_ref());
+        if let Some(watch) = job.watch {
+            watch(&candidate, summary.epoch);
+        }
         let file = ModelFile {
             model: candidate,
             task: serde_json::to_value(task).map_err(|error| Error::Config(error.to_string()))?,

@@ -68,6 +68,7 @@ fn run(config: &TrainConfig, dataset: &Dataset, run: &RunFolder, resume: Option<
         resume,
         provenance: serde_json::Value::Null,
         settings: Settings::new(),
+        watch: None,
     };
     let (mut notes, mut weights, asked) = (Vec::new(), Vec::new(), Cell::new(0));
     let stop = || asked.replace(asked.get() + 1) + 1 == stop;

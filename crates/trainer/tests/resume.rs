@@ -55,6 +55,7 @@ fn sit(
         resume,
         provenance: serde_json::Value::Null,
         settings: Default::default(),
+        watch: None,
     };
     train(job, stop, on_event)
 }
@@ -278,6 +279,7 @@ fn data_that_cannot_be_read_any_more_costs_no_step() {
         resume: None,
         provenance: serde_json::Value::Null,
         settings: Default::default(),
+        watch: None,
     };
     let mut steps = 0;
     let error = train(job, &|| false, &mut |event| {

@@ -34,6 +34,7 @@ fn run(config: &TrainConfig, dataset: Dataset) -> Run {
         resume: None,
         provenance: serde_json::Value::Null,
         settings: Settings::new(),
+        watch: None,
     };
     let mut on_event = |event| {
         if let Event::Step { batch: 1, loss, .. } = event {
@@ -178,6 +179,7 @@ fn a_stop_between_two_updates_waits_for_the_next() {
         resume,
         provenance: serde_json::Value::Null,
         settings: Settings::new(),
+        watch: None,
     };
     let asked = std::cell::Cell::new(0);
     let stop = || asked.replace(asked.get() + 1) == 1;

@@ -4,6 +4,7 @@ pub(crate) mod failure;
 pub(crate) mod options;
 
 mod bar;
+mod board;
 mod bounded;
 mod clock;
 mod columns;
@@ -13,6 +14,7 @@ mod data_info;
 mod devices;
 mod doctor;
 mod eval;
+mod events;
 mod inspect;
 mod page;
 mod replay;

@@ -245,6 +245,10 @@ pub(crate) struct Options {
     #[arg(long, short = 'j', env = "STRIATE_WORKERS", value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
+    /// Write curves, pictures and histograms for TensorBoard into the run's folder
+    #[arg(long, env = "STRIATE_TENSORBOARD", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensorboard: Option<bool>,
     /// Folder of the runs [default: runs]
     #[arg(long, env = "STRIATE_RUNS", value_name = "DIR", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,10 +9,20 @@ use trainer::{RunFolder, Settings};
 
 use super::options::Options;
 
-/// Options that change no weight: where things lie, how many threads make batches, when the state is saved. Data is known by its
+/// Options that change no weight: where things lie, how many threads make batches, when the state is saved, what is written for onlookers. Data is known by its
 /// content, not by its path.
-const FREE: [&str; 9] =
-    ["data", "test", "split", "exclude", "runs", "name", "workers", "checkpoint_minutes", "checkpoint_steps"];
+const FREE: [&str; 10] = [
+    "data",
+    "test",
+    "split",
+    "exclude",
+    "runs",
+    "name",
+    "workers",
+    "checkpoint_minutes",
+    "checkpoint_steps",
+    "tensorboard",
+];
 
 /// Bytes that `split.csv` has at most: it is hashed in pieces.
 const MOST_SPLIT: u64 = 1 << 34;

@@ -1,11 +1,12 @@
 //! `trainer train`, and `trainer` without anything, which is the same without arguments.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use data::Dataset;
+use data::{Dataset, InputSpec, Loader};
+use models::Model;
 use serde_json::json;
 use tasks::{Goal, Task};
 use trainer::{
@@ -13,6 +14,8 @@ use trainer::{
 };
 
 use super::bar::Bar;
+use super::board::Board;
+use super::events::EventLog;
 use super::failure::{Failure, code};
 use super::options::{Choice, Options};
 use super::signals::Signals;
@@ -127,11 +130,26 @@ impl Sitting {
     pub(crate) fn train(mut self, run: &RunFolder, settings: Settings, resume: Option<Checkpoint>) -> Result<u8> {
         let signals = Signals::listen()?;
         let mut bar = self.bar.take();
-        let job = self.job(run, settings, resume);
-        let outcome = trainer::train(job, &|| signals.stop(), &mut |event| bar.draw(&event));
+        let mut log = EventLog::open(run.path());
+        let board = self.open_board(run, resume.is_none())?.map(RefCell::new);
+        let watch = |model: &Model, epoch: usize| {
+            board.iter().for_each(|board| board.borrow_mut().show_weights(model, epoch));
+        };
+        let job = Job { watch: board.is_some().then_some(&watch), ..self.job(run, settings, resume) };
+        let outcome = trainer::train(job, &|| signals.stop(), &mut |event| {
+            bar.draw(&event);
+            log.record(&event);
+            let mut troubles: Vec<String> = log.trouble().into_iter().collect();
+            if let Some(board) = &board {
+                board.borrow_mut().record(&event);
+                troubles.extend(board.borrow_mut().trouble());
+            }
+            troubles.into_iter().for_each(|trouble| bar.draw(&Event::Note(trouble)));
+        });
         bar.finish();
-        let mut report = outcome?;
+        let mut report = outcome.inspect_err(|error| log.failed(error))?;
         if report.ended == Ended::Interrupted {
+            log.ended(&report);
             stream::tell(format_args!(
                 "interrupted in epoch {}; go on with: {}",
                 (report.epochs + 1).min(self.config.epochs),
@@ -141,6 +159,7 @@ impl Sitting {
         }
         let metrics = self.metrics(&report);
         RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?)?;
+        log.ended(&report);
         let answers = report.answers.take();
         let page = self.write_report(run, &report, answers);
         match self.output.format {
@@ -154,6 +173,21 @@ impl Sitting {
             )),
             _ => Ok(0),
         }
+    }
+
+    /// TensorBoard's file of this sitting, if the user wants one; in a new run with the first batch that it will learn from.
+    fn open_board(&self, run: &RunFolder, new: bool) -> Result<Option<Board>> {
+        if self.options.tensorboard != Some(true) {
+            return Ok(None);
+        }
+        let mut board = Board::open(run.path());
+        let config = &self.config;
+        let loader = Loader::new(self.dataset.clone(), self.dataset.split.train.to_vec(), config.batch);
+        let first = loader.shuffled(config.seed).augmented(config.augment, config.seed).epoch(0).next();
+        if let Some(batch) = first.filter(|_| new && matches!(self.dataset.input, InputSpec::Image(_))) {
+            board.show_batch(batch?);
+        }
+        Ok(Some(board))
     }
 
     /// Writes the page that people look at, and returns its path. No failure of it costs the run, which is saved already.
@@ -189,6 +223,7 @@ impl Sitting {
             resume,
             provenance: self.provenance(),
             settings,
+            watch: None,
         }
     }
 
@@ -219,7 +254,7 @@ impl Sitting {
         let mut options = self.options.clone();
         (options.data, options.runs, options.name, options.device, options.workers) = (None, None, None, None, None);
         (options.test, options.split, options.exclude) = (None, None, None);
-        (options.checkpoint_minutes, options.checkpoint_steps) = (None, None);
+        (options.checkpoint_minutes, options.checkpoint_steps, options.tensorboard) = (None, None, None);
         json!({
             "striate": env!("CARGO_PKG_VERSION"),
             "options": options,
