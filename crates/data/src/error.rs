@@ -120,7 +120,8 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Option { .. } => 2,
-            Self::Io { source, .. } | Self::Write { source, .. } if is_exhausted(source) => 7,
+            Self::Io { source, .. } if is_exhausted(source) => 7,
+            Self::Write { source, .. } if is_unwritable(source) => 7,
             Self::Write { .. } | Self::Internal { .. } => 1,
             Self::Io { .. } | Self::Malformed { .. } | Self::Unusable { .. } => 3,
         }
@@ -136,6 +137,12 @@ pub fn is_exhausted(error: &std::io::Error) -> bool {
     failing || matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | OutOfMemory)
 }
 
+/// The same for what should be written, which may also be forbidden (EACCES, EPERM): to whoever has to save something, a file system that
+/// lets nobody write and one that doesn't let this user are the same. What may not be read is an input like any other.
+pub fn is_unwritable(error: &std::io::Error) -> bool {
+    is_exhausted(error) || error.kind() == std::io::ErrorKind::PermissionDenied
+}
+
 /// The candidate that `name` was probably meant to be: the same but for case, surrounding space or punctuation, else the one most
 /// like it, if any is.
 pub fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -148,4 +155,19 @@ pub fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Op
     let scored = candidates.into_iter().map(|candidate| (score(candidate), candidate));
     let best = scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
     best.map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_written_is_7_and_what_may_not_be_read_is_the_datas_fault() {
+        let path = Path::new("data.csv");
+        for (number, read) in [(13, 3), (1, 3), (30, 7), (28, 7), (5, 7)] {
+            let refused = || std::io::Error::from_raw_os_error(number);
+            assert_eq!(Error::io(path, refused()).exit_code(), read, "{}", refused());
+            assert_eq!(Error::write(path, refused()).exit_code(), 7, "{}", refused());
+        }
+    }
 }

@@ -29,10 +29,7 @@ pub fn replace<T, E: From<io::Error>>(
         file.flush()?;
         return Ok(result);
     }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut scratch = std::ffi::OsString::from(".");
     scratch.push(name);
     scratch.push(format!(".{}-{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -54,6 +51,28 @@ pub fn replace<T, E: From<io::Error>>(
         let _ = std::fs::remove_file(&scratch);
     }
     written
+}
+
+/// Removes what writers of `path` that were killed left beside it: files named as [`replace`] names them. Only for who knows that nobody
+/// else writes there; what cannot be removed stays.
+pub fn remove_scratch(path: &Path) {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_scratch = |other: &str| {
+        let middle = other.strip_prefix('.').and_then(|rest| rest.strip_prefix(name));
+        let middle = middle.and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".part")?.split_once('-'));
+        middle.is_some_and(|(process, count)| number(process) && number(count))
+    };
+    for entry in std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_scratch) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The folder that `path` lies in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes renames in `folder` durable. Windows has no such call for folders, and needs none.
@@ -82,5 +101,21 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(replace(Path::new(".."), |file| file.write_all(b"x")).is_err());
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let others = ["a", ".a.1-2.party", ".a.1-.part", ".b.1-2.part", "a.1-2.part", ".a.x-2.part", ".a.part"];
+        for name in others.into_iter().chain([".a.1-2.part", ".a.4711-0.part"]) {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        remove_scratch(&folder.path().join("a"));
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        let mut others = others.map(std::ffi::OsString::from).to_vec();
+        others.sort();
+        assert_eq!(left, others);
     }
 }

@@ -1,11 +1,11 @@
-//! The container of the model file: safetensors with string metadata, written whole or not at all, read with suspicion.
+//! The container of the model file: safetensors with string metadata, packed into bytes, read with suspicion.
 //!
 //! Owns bytes, offsets and sizes; what the metadata and the tensors mean is the business of [`ModelFile`](crate::ModelFile). The
 //! `safetensors` crate parses and checks the header; it neither limits sizes before allocating nor writes metadata in a fixed order.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use burn::tensor::TensorData;
@@ -138,23 +138,15 @@ fn read(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<(), Error> {
     })
 }
 
-/// Writes `tensors` (32-bit floats, sorted by name here) and `metadata` to `path`, whole or not at all: see [`data::replace`].
-/// Equal arguments give equal bytes.
+/// The file of `tensors` (32-bit floats, sorted by name here) and `metadata`. Equal arguments give equal bytes. Errors name `path`.
 ///
 /// # Errors
-/// If a tensor is not of 32-bit floats, the header outgrows [`MAX_HEADER`], or the system refuses to write.
-pub fn write(
+/// If a tensor is not of 32-bit floats, or the header outgrows [`MAX_HEADER`].
+pub fn pack(
     path: &Path,
     metadata: &BTreeMap<String, String>,
     tensors: &BTreeMap<String, TensorData>,
-) -> Result<(), Error> {
-    let mut slices = Vec::new();
-    for (name, tensor) in tensors {
-        let numbers = tensor
-            .as_slice::<f32>()
-            .map_err(|_| Error::file(path, format!("tensor `{name}` is not of 32-bit floats")))?;
-        slices.push(numbers);
-    }
+) -> Result<Vec<u8>, Error> {
     let header = head(metadata, tensors);
     if header.len() as u64 > MAX_HEADER {
         return Err(Error::file(
@@ -162,15 +154,17 @@ pub fn write(
             format!("its header would have {} bytes, at most {MAX_HEADER} are allowed", header.len()),
         ));
     }
-    data::replace(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
-        for number in slices.iter().copied().flatten() {
-            file.write_all(&number.to_le_bytes())?;
-        }
-        Ok(())
-    })
-    .map_err(|source| Error::write(path, source))
+    let numbers: usize = tensors.values().map(TensorData::num_elements).sum();
+    let mut bytes = Vec::with_capacity(8 + header.len() + 4 * numbers);
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header);
+    for (name, tensor) in tensors {
+        let numbers = tensor
+            .as_slice::<f32>()
+            .map_err(|_| Error::file(path, format!("tensor `{name}` is not of 32-bit floats")))?;
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    }
+    Ok(bytes)
 }
 
 /// The header's bytes: metadata first, then tensors, both sorted by name, filled up with spaces to a multiple of 8.

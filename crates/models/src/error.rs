@@ -90,6 +90,7 @@ impl Error {
         match self {
             Self::Name { .. } | Self::Config { .. } => 2,
             Self::Io { source, .. } if data::is_exhausted(source) => 7,
+            Self::Io { verb: "write", source, .. } if data::is_unwritable(source) => 7,
             Self::Io { verb: "write", .. } => 1,
             Self::Io { .. } | Self::Tensor { .. } | Self::File { .. } => 4,
         }

@@ -4,6 +4,7 @@
 //! `provenance` and `metrics` mean is known to the crates above, so they stay JSON here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::Path;
 
 use burn::tensor::{Device, TensorData};
@@ -52,37 +53,21 @@ pub struct ModelHeader {
     pub tensors: Vec<(String, Vec<usize>)>,
 }
 
-/// A model file that is not on disk yet.
-#[derive(Clone, Debug)]
-pub struct PackedFile {
-    metadata: BTreeMap<String, String>,
-    tensors: BTreeMap<String, TensorData>,
-}
-
-impl PackedFile {
-    /// Writes the file as [`ModelFile::save`] does.
-    ///
-    /// # Errors
-    /// If the system refuses to write.
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
-        container::write(path, &self.metadata, &self.tensors)
-    }
-}
-
 impl ModelFile {
     /// Writes the file whole or not at all; what stood at `path` is replaced only by a complete file. Equal content gives equal bytes.
     ///
     /// # Errors
     /// If the system refuses to write, or a weight is NaN or infinite.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        self.pack(path)?.write(path)
+        let bytes = self.pack(path)?;
+        data::replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::write(path, source))
     }
 
-    /// A copy of it on the host, to be written later: whatever happens to the network meanwhile, the file is of now. Errors name `path`.
+    /// The bytes of the file, to be written later: whatever happens to the network meanwhile, they are of now. Errors name `path`.
     ///
     /// # Errors
     /// If a weight is NaN or infinite.
-    pub fn pack(&self, path: &Path) -> Result<PackedFile, Error> {
+    pub fn pack(&self, path: &Path) -> Result<Vec<u8>, Error> {
         let tensors: BTreeMap<String, TensorData> =
             named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data)).collect();
         for (name, data) in &tensors {
@@ -103,7 +88,7 @@ impl ModelFile {
             ("provenance".to_owned(), self.provenance.to_string()),
             ("metrics".to_owned(), self.metrics.to_string()),
         ]);
-        Ok(PackedFile { metadata, tensors })
+        container::pack(path, &metadata, &tensors)
     }
 
     /// Reads the file at `path` and puts its weights on `device`.

@@ -29,7 +29,7 @@ pub use activation::Activation;
 pub use cnn::{CnnConfig, HeadConfig, HeadPool};
 pub use config::{Custom, ModelConfig};
 pub use error::Error;
-pub use file::{FORMAT, ModelFile, ModelHeader, PackedFile, VERSION};
+pub use file::{FORMAT, ModelFile, ModelHeader, VERSION};
 pub use init::Init;
 pub use kernels::Plan;
 pub use layers::{Normalisation, Padding, PoolConfig, PoolKind};

@@ -2,10 +2,12 @@
 //! back; a manifest holds the hash of every file, and the previous checkpoint stays until the new one is verified. When to save, and
 //! what else is written beside it, is the keeper's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::TensorData;
 use data::failpoint::failpoint;
@@ -16,8 +18,10 @@ use crate::provenance::hex;
 use crate::run_folder::MOST_TEXT;
 use crate::{Error, Progress};
 
+mod shelf;
 mod tensors;
 
+use shelf::{is_newer, list};
 use tensors::{pack, unpack};
 
 /// Tensors by name.
@@ -25,6 +29,9 @@ pub(crate) type Tensors = Vec<(String, TensorData)>;
 
 /// What a run is trained by, in its caller's words: the value of each option, and hashes of what else decides the weights.
 pub type Settings = BTreeMap<String, String>;
+
+/// A whole model file in memory.
+pub(crate) type ModelBytes = Arc<Vec<u8>>;
 
 /// The state of a run between two steps.
 #[derive(Clone, Debug)]
@@ -41,6 +48,10 @@ pub struct Checkpoint {
     pub results: String,
     /// What the run is trained by. Empty in checkpoints of format 1.
     pub settings: Settings,
+    /// The model file of the best epoch. `None` before there is one, and in checkpoints of earlier builds.
+    pub best: Option<ModelBytes>,
+    /// The model file of the last epoch; `None` as above.
+    pub last: Option<ModelBytes>,
     /// The folder that it was read from.
     pub path: Option<PathBuf>,
 }
@@ -53,14 +64,14 @@ struct Manifest {
     sha256: BTreeMap<String, String>,
 }
 
-/// The format that is written, and the newest that is read. The first had neither results nor settings.
+/// The format that is written, and the newest that is read. The first had neither results nor settings; model files may always be missing.
 const FORMAT: u32 = 2;
 /// Bytes that tensors of a checkpoint have at most: an optimizer keeps two numbers for each of a model, whose file has up to 16 GiB.
 const MOST_TENSORS: u64 = 1 << 36;
 
 impl Checkpoint {
     /// Writes the checkpoint below `folder`, a new folder whatever is there, and reads it back. Nothing else is touched but what earlier
-    /// saves left unfinished; older checkpoints go by [`Checkpoint::prune`].
+    /// saves left unfinished, as far as it can be removed; older checkpoints go by [`Checkpoint::prune`].
     ///
     /// # Errors
     /// If the system refuses, or what comes back isn't what was written. There is then no new checkpoint.
@@ -69,10 +80,9 @@ impl Checkpoint {
         if make(folder)? {
             folder.parent().map_or(Ok(()), sync)?;
         }
-        for unfinished in partial(folder)? {
-            fs::remove_dir_all(&unfinished).map_err(Error::io("remove", &unfinished))?;
-        }
-        let done = self.free_place(folder)?;
+        // What stays is told of when older checkpoints are removed.
+        let _ = shelf::clean(folder);
+        let done = shelf::free(folder, self.progress.step)?;
         let aside = done.with_extension("partial");
         let written = (|| {
             make(&aside)?;
@@ -95,44 +105,31 @@ impl Checkpoint {
         Ok(done)
     }
 
-    /// Removes every checkpoint below `folder` but those in `kept`.
+    /// Removes every checkpoint below `folder` but those in `kept` and those of a newer format, and what saves left unfinished. What
+    /// cannot be removed keeps nothing else from going.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// The system's first refusal.
     pub fn prune(folder: &Path, kept: &[&Path]) -> Result<(), Error> {
-        for old in list(folder)?.iter().filter(|path| !kept.contains(&path.as_path())) {
-            // A folder that is half removed would look like a damaged checkpoint.
-            let aside = old.with_extension("partial");
-            fs::rename(old, &aside).map_err(Error::io("remove", old))?;
-            reach("checkpoint::pruning", old)?;
-            fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))?;
-        }
-        // What is gone stays gone, also when the power fails.
-        sync(folder)
-    }
-
-    /// `step-N`, or `step-N-2` and so on where the same step was saved before: nothing is ever replaced.
-    fn free_place(&self, folder: &Path) -> Result<PathBuf, Error> {
-        let step = self.progress.step;
-        let newest = list(folder)?.iter().filter_map(|path| place(path)).filter(|place| place.0 == step).max();
-        Ok(folder.join(match newest {
-            None => format!("step-{step:010}"),
-            Some((_, number)) => format!("step-{step:010}-{}", number + 1),
-        }))
+        shelf::prune(folder, kept)
     }
 
     fn write_into(&self, folder: &Path) -> Result<(), Error> {
         let json = |value: serde_json::Result<Vec<u8>>| value.map_err(|error| Error::checkpoint(folder, error));
-        let mut files = vec![
-            ("progress.json", json(serde_json::to_vec_pretty(&self.progress))?),
-            ("settings.json", json(serde_json::to_vec_pretty(&self.settings))?),
-            ("results.csv", self.results.clone().into_bytes()),
-            ("model.safetensors", pack(&self.model, folder)?),
-            ("optimizer.safetensors", pack(&self.optimizer, folder)?),
+        let mut files: Vec<(&str, Cow<'_, [u8]>)> = vec![
+            ("progress.json", json(serde_json::to_vec_pretty(&self.progress))?.into()),
+            ("settings.json", json(serde_json::to_vec_pretty(&self.settings))?.into()),
+            ("results.csv", self.results.as_bytes().into()),
+            ("model.safetensors", pack(&self.model, folder)?.into()),
+            ("optimizer.safetensors", pack(&self.optimizer, folder)?.into()),
         ];
         if let Some(ema) = &self.ema {
-            files.push(("ema.safetensors", pack(ema, folder)?));
+            files.push(("ema.safetensors", pack(ema, folder)?.into()));
         }
+        // Whole copies, not other names of one file: what damages one checkpoint must not damage the one before.
+        files.extend(self.best.iter().map(|bytes| ("best.safetensors", bytes.as_slice().into())));
+        let last = self.last.iter().filter(|last| self.best.as_ref() != Some(last));
+        files.extend(last.map(|bytes| ("last.safetensors", bytes.as_slice().into())));
         let mut manifest = Manifest { format: FORMAT, sha256: BTreeMap::new() };
         for (name, bytes) in &files {
             manifest.sha256.insert((*name).to_owned(), hash(bytes));
@@ -155,12 +152,13 @@ impl Checkpoint {
     /// The newest checkpoint below `folder` that is whole, with a line for each newer one that is not.
     ///
     /// # Errors
-    /// If none is whole.
+    /// If none is whole, or a newer build wrote one that is newer than those: going back behind it would be another run.
     pub fn load_newest(folder: &Path) -> Result<(Self, Vec<String>), Error> {
         let mut warnings = Vec::new();
         for path in list(folder)?.into_iter().rev() {
             match Self::load(&path) {
                 Ok(checkpoint) => return Ok((checkpoint, warnings)),
+                Err(error) if is_newer(&path) => return Err(error),
                 Err(error) => warnings.push(format!("{error}; falling back to the checkpoint before it")),
             }
         }
@@ -196,6 +194,9 @@ impl Checkpoint {
             settings =
                 serde_json::from_slice(&verified("settings.json")?).map_err(|error| parsed("settings.json", error))?;
         }
+        let model_file =
+            |name: &str| manifest.sha256.contains_key(name).then(|| verified(name).map(Arc::new)).transpose();
+        let best = model_file("best.safetensors")?;
         Ok(Self {
             progress,
             model: tensors("model.safetensors")?,
@@ -203,6 +204,9 @@ impl Checkpoint {
             ema: manifest.sha256.contains_key("ema.safetensors").then(|| tensors("ema.safetensors")).transpose()?,
             results,
             settings,
+            // The last epoch is the best one where only that is there.
+            last: model_file("last.safetensors")?.or(best.clone()),
+            best,
             path: Some(path.to_owned()),
         })
     }
@@ -212,12 +216,17 @@ impl Manifest {
     fn read(path: &Path) -> Result<Self, Error> {
         let file = path.join("manifest.json");
         let bytes = data::read_regular(&file, MOST_TEXT).map_err(Error::io("read", &file))?;
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| Error::checkpoint(&file, error))?;
-        if !(1..=FORMAT).contains(&manifest.format) {
-            let what = format!("checkpoint format {}, this build reads formats up to {FORMAT}", manifest.format);
+        // Its other fields may be others.
+        if let Some(newer) = format(path).filter(|&format| format > u64::from(FORMAT)) {
+            let what =
+                format!("checkpoint format {newer}, this build reads formats up to {FORMAT}; go on with a newer build");
             return Err(Error::checkpoint(path, what));
         }
-        Ok(manifest)
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| Error::checkpoint(&file, error))?;
+        match manifest.format {
+            0 => Err(Error::checkpoint(path, format!("checkpoint format 0, expected 1 to {FORMAT}"))),
+            _ => Ok(manifest),
+        }
     }
 
     /// The bytes of a file whose hash is the one that is written down.
@@ -249,39 +258,10 @@ fn verify(path: &Path) -> Result<(), Error> {
     manifest.sha256.keys().try_for_each(|name| manifest.verify(path, name))
 }
 
-/// The committed checkpoints below `folder`, oldest first.
-fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut found = entries(folder)?;
-    found.retain(|path| place(path).is_some());
-    found.sort_by_key(|path| place(path));
-    Ok(found)
-}
-
-/// What saves that were cut off left behind.
-fn partial(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut found = entries(folder)?;
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "partial"));
-    Ok(found)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            entries.map(|entry| entry.map(|entry| entry.path()).map_err(Error::io("read", folder))).collect()
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Error::io("read", folder)(error)),
-    }
-}
-
-/// Step and number of a checkpoint's folder: `step-N` or `step-N-NUMBER`.
-fn place(path: &Path) -> Option<(u64, u64)> {
-    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
-    let name = path.file_name()?.to_str()?.strip_prefix("step-")?;
-    match name.split_once('-') {
-        None => Some((number(name)?, 1)),
-        Some((step, again)) => Some((number(step)?, number(again)?)),
-    }
+/// The format of the checkpoint at `path`, if its manifest names one.
+fn format(path: &Path) -> Option<u64> {
+    let manifest: serde_json::Value = serde_json::from_slice(&data::read_regular(&path.join("manifest.json"), MOST_TEXT).ok()?).ok()?;
+    manifest.get("format")?.as_u64()
 }
 
 /// Makes a folder in one that exists (where a whole run was deleted, nothing of it must come back to life); false if it is there.

@@ -10,7 +10,7 @@ use models::{Model, Pass};
 use crate::evaluate::read;
 use crate::gradient;
 use crate::optimizer::parameters_by_path;
-use crate::{Checkpoint, Error, Event, Job};
+use crate::{Change, Checkpoint, Error, Event, Job};
 
 /// What to do about a batch whose loss or gradient is NaN or infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,20 +100,28 @@ pub(crate) const HINT: &str = "; try a lower --lr, or --clip-norm 1";
 /// The first weight or running statistic, in the order of computation, that isn't finite, and what it is. Waits for the device once where
 /// all are.
 pub(crate) fn bad_weights(model: &Model) -> Option<(String, &'static str)> {
-    struct Squares(Vec<(ParamId, Tensor<1>)>);
-    impl ModuleVisitor for Squares {
+    struct Parameters(Vec<(ParamId, Tensor<1>)>);
+    impl ModuleVisitor for Parameters {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             self.0.push((param.id, param.val().reshape([-1])));
         }
     }
-    let mut found = Squares(Vec::new());
+    let mut found = Parameters(Vec::new());
     model.valid().visit(&mut found);
-    let sums = found.0.iter().map(|(_, values)| kernels::sum_of_squares(values.clone()));
-    let sums = Tensor::cat(sums.collect(), 0).into_data();
-    let suspects = sums.iter::<f64>().zip(found.0).filter(|(sum, _)| !sum.is_finite());
-    // A sum of squares leaves f32's range before its numbers do.
-    let (id, what) = suspects.into_iter().find_map(|(_, (id, values))| Some((id, models::fault(values)?)))?;
+    let (id, what) = first_fault(found.0)?;
     Some((models::parameter_kinds(model).remove(&id)?.0, what))
+}
+
+/// The first of the tensors that isn't finite, and what it is. Waits for the device once where all are.
+pub(crate) fn first_fault<T>(tensors: Vec<(T, Tensor<1>)>) -> Option<(T, &'static str)> {
+    if tensors.is_empty() {
+        return None;
+    }
+    let sums = tensors.iter().map(|(_, values)| kernels::sum_of_squares(values.clone()));
+    let sums = Tensor::cat(sums.collect(), 0).into_data();
+    let mut suspects = sums.iter::<f64>().zip(tensors).filter(|(sum, _)| !sum.is_finite());
+    // A sum of squares leaves f32's range before its numbers do.
+    suspects.find_map(|(_, (name, values))| Some((name, models::fault(values)?)))
 }
 
 /// The name in the model file of the parameter at `path` in the module.
@@ -129,6 +137,16 @@ pub(crate) fn most_left_out(batches: usize) -> usize {
     MOST_LEFT_OUT.min(batches / 2).max(1)
 }
 
+/// What the run that came to a halt knows, and its folder may not.
+pub(crate) struct Known {
+    /// How often it went back.
+    pub(crate) rollbacks: i32,
+    /// What was given anew.
+    pub(crate) changes: Vec<Change>,
+    /// The state at the beginning of its epoch, where that could not be saved.
+    pub(crate) beginning: Option<Checkpoint>,
+}
+
 /// What is done about numbers that aren't finite, once the run has come to a halt: the state to go on from.
 ///
 /// # Errors
@@ -136,32 +154,36 @@ pub(crate) fn most_left_out(batches: usize) -> usize {
 pub(crate) fn answer(
     job: &Job<'_>,
     late: Error,
+    known: Known,
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Checkpoint, Error> {
     match job.config.on_nan {
         // Its batches were looked at when they came.
         OnNan::Skip => Err(late),
-        OnNan::Stop => Err(look_closer(job, late, stop, on_event)),
-        OnNan::Rollback => match beginning(job, &late)? {
-            Some(state) if state.progress.rollbacks < MOST_ROLLBACKS => roll_back(job, state, &late, on_event),
-            _ => Err(look_closer(job, late, stop, on_event)),
+        OnNan::Rollback if known.rollbacks < MOST_ROLLBACKS => match beginning(job, &late, known)? {
+            Some(state) => roll_back(job, state, &late, on_event),
+            None => Err(look_closer(job, late, stop, on_event)),
         },
+        OnNan::Stop | OnNan::Rollback => Err(look_closer(job, late, stop, on_event)),
     }
 }
 
 /// The state before the first step of the epoch in which numbers stopped being finite.
-fn beginning(job: &Job<'_>, late: &Error) -> Result<Option<Checkpoint>, Error> {
+fn beginning(job: &Job<'_>, late: &Error, known: Known) -> Result<Option<Checkpoint>, Error> {
     let Error::Diverged { epoch, .. } = late else { return Ok(None) };
-    let mut found = match Checkpoint::at_beginning_of(epoch - 1, &job.run.checkpoints())? {
+    let unsaved = known.beginning.filter(|state| state.progress.epoch + 1 == *epoch);
+    let found = match unsaved {
+        None => Checkpoint::at_beginning_of(epoch - 1, &job.run.checkpoints())?,
+        unsaved => unsaved,
+    };
+    let mut found = match found {
         None if *epoch == 1 => Some(job.beginning()?.checkpoint()?),
         found => found,
     };
-    // How often it went back, and what was given anew, the run at hand knows: a beginning may be of before that, or of a way back that a
-    // kill cut short.
-    if let (Some(found), Ok((newest, _))) = (&mut found, Checkpoint::load_newest(&job.run.checkpoints())) {
-        found.progress.rollbacks = newest.progress.rollbacks;
-        found.progress.changes = newest.progress.changes;
+    if let Some(found) = &mut found {
+        // It may be of before the run last went back, or was given something anew.
+        (found.progress.rollbacks, found.progress.changes) = (known.rollbacks, known.changes);
     }
     Ok(found)
 }
@@ -179,10 +201,19 @@ fn roll_back(
     on_event(Event::Note(format!(
         "{late}: back to the beginning of epoch {epoch}, with half the learning rate ({times} of {MOST_ROLLBACKS} times)"
     )));
-    // Being killed in between is harmless: a checkpoint from after it leads to the same place.
-    let path = state.save(&job.run.checkpoints())?;
-    Checkpoint::prune(&job.run.checkpoints(), &[&path])?;
-    state.path = Some(path);
+    // Being killed in between, or being refused a part of it, is harmless: a checkpoint from after the beginning leads to the same place,
+    // and the next save removes it.
+    let folder = job.run.checkpoints();
+    let refused = match state.save(&folder) {
+        Ok(path) => {
+            let pruned = Checkpoint::prune(&folder, &[&path]);
+            state.path = Some(path);
+            pruned.err().map(|error| format!("an older checkpoint, or a part of one, stays: {error}"))
+        }
+        Err(error) if !job.run.path().is_dir() => return Err(job.run.lost(error)),
+        Err(error) => Some(format!("not saved: {error}; training goes on, and the next save tries again")),
+    };
+    refused.into_iter().for_each(|what| on_event(Event::Note(format!("warning: {what}"))));
     Ok(state)
 }
 

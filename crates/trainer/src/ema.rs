@@ -46,6 +46,11 @@ impl Ema {
         self.updates
     }
 
+    /// The averages, `[n]` each, by the path in the module.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (String, Tensor<1>)> + '_ {
+        self.averages.iter().map(|(path, tensor)| (path.clone(), tensor.clone()))
+    }
+
     /// All that a checkpoint must keep: the averages, f32 `[n]`, under the paths in the module, and `.updates`, u64 `[1]`.
     pub fn state(&self) -> Vec<(String, TensorData)> {
         let updates = (UPDATES.to_owned(), TensorData::new(vec![self.updates], [1]));

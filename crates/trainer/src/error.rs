@@ -85,6 +85,7 @@ impl Error {
             Self::Io { source, .. } if data::is_exhausted(source) => 7,
             // All that is read here lies in the folders of runs.
             Self::Io { doing: "read", .. } => 4,
+            Self::Io { source, .. } if data::is_unwritable(source) => 7,
             Self::Device(_) | Self::Io { .. } => 1,
         }
     }
@@ -104,5 +105,26 @@ mod tests {
             Error::Model(models::Error::Io { verb: "write", path: path.to_owned(), source: full() }),
         ];
         assert_eq!(errors.map(|error| error.exit_code()), [7, 7, 7]);
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_7_and_what_may_not_be_read_is_the_runs_fault() {
+        let forbidden = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let path = Path::new("weights");
+        for (doing, code) in [
+            ("read", 4),
+            ("write", 7),
+            ("create", 7),
+            ("remove", 7),
+            ("lock", 7),
+            ("flush", 7),
+            ("start a thread for", 7),
+        ] {
+            assert_eq!(Error::io(doing, path)(forbidden()).exit_code(), code, "{doing}");
+        }
+        for (verb, code) in [("read", 4), ("write", 7)] {
+            let error = models::Error::Io { verb, path: path.to_owned(), source: forbidden() };
+            assert_eq!(Error::Model(error).exit_code(), code, "{verb}");
+        }
     }
 }

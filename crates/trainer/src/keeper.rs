@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use models::PackedFile;
-
+use crate::checkpoint::ModelBytes;
 use crate::results::Results;
+use crate::run_folder::read_model;
 use crate::save::{Files, Outcome, Save, Writer};
 use crate::{Checkpoint, EpochSummary, Error, Event, OnNan, Progress, RunFolder, Settings, TrainConfig};
 
@@ -20,7 +20,10 @@ pub(crate) struct Keeper<'a> {
     /// When the last save began, and after which step.
     began: (Instant, u64),
     results: Results,
-    /// What the next save writes before its checkpoint.
+    /// The model files as they are to be, which every checkpoint holds too.
+    best: Option<ModelBytes>,
+    last: Option<ModelBytes>,
+    /// Which of these the next save writes before its checkpoint.
     files: Files,
     writer: Writer,
     /// The newest checkpoint that is known to be whole.
@@ -30,6 +33,10 @@ pub(crate) struct Keeper<'a> {
     goes_back: bool,
     /// The checkpoint that could not be saved, and why; the next one makes it unneeded.
     unsaved: Option<(Checkpoint, Error)>,
+    /// That of the beginning of the epoch, where it could not be saved and the run may have to go back to it.
+    unsaved_beginning: Option<Checkpoint>,
+    /// What was last said about something that cannot be removed: once is enough.
+    left_over: Option<String>,
 }
 
 impl<'a> Keeper<'a> {
@@ -43,8 +50,19 @@ impl<'a> Keeper<'a> {
         settings: Settings,
         resume: Option<&Checkpoint>,
     ) -> Result<Self, Error> {
-        let mut results = Results::default();
+        run.sweep();
+        let (mut results, mut best, mut last) = (Results::default(), None, None);
         if let Some(checkpoint) = resume {
+            // Checkpoints of earlier builds don't hold the model files: those that lie there are all there is.
+            best = checkpoint
+                .best
+                .clone()
+                .or_else(|| read_model(&run.best()).filter(|_| checkpoint.progress.best.is_some()));
+            last =
+                checkpoint.last.clone().or_else(|| read_model(&run.last()).filter(|_| checkpoint.progress.epoch > 0));
+            for (path, model) in [(run.last(), &last), (run.best(), &best)] {
+                model.as_ref().map_or(Ok(()), |bytes| run.restore_model(&path, bytes))?;
+            }
             let there = run.read_results()?;
             // Checkpoints of the first format don't hold the rows.
             let text = if checkpoint.results.is_empty() { &there } else { &checkpoint.results };
@@ -66,12 +84,16 @@ impl<'a> Keeper<'a> {
             steps: config.checkpoint_steps,
             began: (Instant::now(), resume.map_or(0, |checkpoint| checkpoint.progress.step)),
             results,
+            best,
+            last,
             files: Files::default(),
             writer: Writer::start().map_err(Error::io("start a thread for", &run.checkpoints()))?,
             whole: resume.and_then(|checkpoint| checkpoint.path.clone()),
             beginning,
             goes_back,
             unsaved: None,
+            unsaved_beginning: None,
+            left_over: None,
         })
     }
 
@@ -89,15 +111,15 @@ impl<'a> Keeper<'a> {
         Ok(steps > 0 && (by_steps || self.every.is_some_and(|every| self.began.0.elapsed() >= every)))
     }
 
-    /// Takes in what an epoch leaves: it is written before the next checkpoint.
-    pub(crate) fn publish(&mut self, model: PackedFile, summary: &EpochSummary) {
+    /// Takes in what an epoch leaves, its model file and its row: both are written before the next checkpoint.
+    pub(crate) fn publish(&mut self, model: Vec<u8>, summary: &EpochSummary) {
         let model = Arc::new(model);
         self.results.push(summary);
-        self.files.results = true;
         if summary.best {
-            self.files.best = Some(model.clone());
+            self.best = Some(model.clone());
         }
-        self.files.last = Some(model);
+        self.last = Some(model);
+        self.files = Files { last: true, best: self.files.best || summary.best, results: true };
     }
 
     /// Begins a save, once the one before is done. One that fails is told of and made up for by the next.
@@ -106,11 +128,14 @@ impl<'a> Keeper<'a> {
     /// If the run's folder is gone.
     pub(crate) fn save(&mut self, checkpoint: Checkpoint, on_event: &mut dyn FnMut(Event)) -> Result<(), Error> {
         self.wait(on_event)?;
-        self.unsaved = None;
+        let begins = |checkpoint: &Checkpoint| self.goes_back && checkpoint.progress.batch == 0;
+        if let Some((unsaved, _)) = self.unsaved.take().filter(|(unsaved, _)| begins(unsaved)) {
+            self.unsaved_beginning = Some(unsaved);
+        }
         self.began = (Instant::now(), checkpoint.progress.step);
         let (results, settings) = (self.results.text().to_owned(), self.settings.clone());
-        let checkpoint = Checkpoint { results, settings, ..checkpoint };
-        let save = self.of(checkpoint);
+        let (best, last) = (self.best.clone(), self.last.clone());
+        let save = self.of(Checkpoint { results, settings, best, last, ..checkpoint });
         self.writer.begin(save);
         Ok(())
     }
@@ -120,16 +145,36 @@ impl<'a> Keeper<'a> {
     /// # Errors
     /// [`Error::Unsaved`] if it cannot be, which was tried twice.
     pub(crate) fn finish(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<(), Error> {
+        if let Some((_, error)) = self.unsaved(on_event)? {
+            return Err(Error::Unsaved(format!("{error}; {}", self.advice())));
+        }
+        // What is measured next is the best model's file.
+        for (path, model) in [(self.run.last(), &self.last), (self.run.best(), &self.best)] {
+            let gone = model.as_ref().filter(|_| !path.is_file());
+            gone.map_or(Ok(()), |bytes| self.run.write_model(&path, bytes)).map_err(|error| self.run.lost(error))?;
+        }
+        Ok(())
+    }
+
+    /// The same for a run that goes no further from where it is: what cannot be saved has been told of. Returns the state at the beginning of
+    /// the epoch where no checkpoint holds it.
+    ///
+    /// # Errors
+    /// If the run's folder is gone.
+    pub(crate) fn abandon(mut self, on_event: &mut dyn FnMut(Event)) -> Result<Option<Checkpoint>, Error> {
+        let newest = self.unsaved(on_event)?.map(|(checkpoint, _)| checkpoint);
+        Ok(newest.filter(|checkpoint| checkpoint.progress.batch == 0).or(self.unsaved_beginning))
+    }
+
+    /// Waits for the save at hand, and tries again what failed: what still isn't saved, and why.
+    fn unsaved(&mut self, on_event: &mut dyn FnMut(Event)) -> Result<Option<(Checkpoint, Error)>, Error> {
         self.wait(on_event)?;
         if let Some((checkpoint, _)) = self.unsaved.take() {
             let again = self.of(checkpoint);
             self.writer.begin(again);
             self.wait(on_event)?;
         }
-        match self.unsaved.take() {
-            None => Ok(()),
-            Some((_, error)) => Err(Error::Unsaved(format!("{error}; {}", self.advice()))),
-        }
+        Ok(self.unsaved.take())
     }
 
     fn of(&mut self, checkpoint: Checkpoint) -> Save {
@@ -146,28 +191,28 @@ impl<'a> Keeper<'a> {
     fn take_in(&mut self, outcome: Outcome, on_event: &mut dyn FnMut(Event)) -> Result<(), Error> {
         let Outcome { saved, left_over, save } = outcome;
         let mut warn = |what: String| on_event(Event::Note(format!("warning: {what}")));
-        // What is newer took the place of what was not written.
-        self.files.last = self.files.last.take().or(save.files.last);
-        self.files.best = self.files.best.take().or(save.files.best);
+        // What is newer takes the place of what was not written.
+        self.files.last |= save.files.last;
+        self.files.best |= save.files.best;
         self.files.results |= save.files.results;
         match saved {
             Ok(path) => {
                 if self.goes_back && save.checkpoint.progress.batch == 0 {
-                    self.beginning = Some(path.clone());
+                    (self.beginning, self.unsaved_beginning) = (Some(path.clone()), None);
                 }
                 self.whole = Some(path);
             }
-            Err(error) if !self.run.path().is_dir() => {
-                let what = format!("`{}` is gone: was it deleted while training? ({error})", self.run.path().display());
-                return Err(Error::Unsaved(format!("{what}; nothing is left to resume, train again")));
-            }
+            Err(error) if !self.run.path().is_dir() => return Err(self.run.lost(error)),
             Err(error) => {
                 warn(format!("not saved: {error}; {}; training goes on, and the next save tries again", self.advice()));
                 self.unsaved = Some((save.checkpoint, error));
             }
         }
-        if let Some(error) = left_over {
-            warn(format!("an older checkpoint stays: {error}"));
+        if let Some(error) =
+            left_over.map(|error| error.to_string()).filter(|error| self.left_over.as_ref() != Some(error))
+        {
+            warn(format!("an older checkpoint, or a part of one, stays: {error}"));
+            self.left_over = Some(error);
         }
         Ok(())
     }

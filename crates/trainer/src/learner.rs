@@ -20,6 +20,13 @@ use crate::{
     Checkpoint, Ema, Ended, EpochSummary, Error, Event, LeftOut, OnNan, Progress, Settings, TrainConfig, weights_hash,
 };
 
+/// Where a group of accumulated batches began. Its batches move nothing but running statistics, sums and the position.
+struct Begun {
+    /// Shares its weights with the learner's; running statistics are its own.
+    model: Model,
+    progress: Progress,
+}
+
 /// Everything that changes while training.
 pub(crate) struct Learner<'a> {
     pub(crate) model: Model,
@@ -27,6 +34,8 @@ pub(crate) struct Learner<'a> {
     optimizer: Optimizer,
     schedule: Schedule,
     accumulator: Accumulator,
+    /// While batches wait for an update.
+    begun: Option<Begun>,
     ema: Option<Ema>,
     task: Task,
     config: &'a TrainConfig,
@@ -54,6 +63,7 @@ impl<'a> Learner<'a> {
             optimizer: Optimizer::new(&config.optimizer, parameters.collect()),
             schedule: Schedule::new(&config.schedule, config.lr, Plateau::default()),
             accumulator: Accumulator::default(),
+            begun: None,
             ema: config.ema.map(|decay| Ema::new(&model, decay)),
             progress: Progress::default(),
             device,
@@ -86,6 +96,9 @@ impl Learner<'_> {
     /// Learns from a batch, and moves the weights once enough batches are averaged, or the epoch is over.
     /// Takes and returns the learner, so that nothing else holds the weights while the optimizer changes them where they are.
     pub(crate) fn learn(mut self, batch: Batch) -> Result<Self, Error> {
+        if self.config.accumulate > 1 && self.is_settled() {
+            self.begun = Some(Begun { model: self.model.clone(), progress: self.progress.clone() });
+        }
         let weight = batch.targets.as_ref().map_or(0.0, |targets| self.task.batch_weight(targets));
         if let Some(gradients) = self.backpropagate(batch)? {
             self.accumulator.add(&self.model, gradients, weight);
@@ -151,6 +164,8 @@ impl Learner<'_> {
     /// Moves the weights against the averaged gradients.
     fn update(mut self) -> Result<Self, Error> {
         self.lr = self.next_lr();
+        // Nothing else must hold the weights.
+        self.begun = None;
         let accumulator = std::mem::take(&mut self.accumulator);
         if accumulator.batches() == 0 {
             // All were left out. The step counts all the same: the schedule goes by it.
@@ -171,7 +186,29 @@ impl Learner<'_> {
 
     /// Brings the epoch's sums up to date: nothing is judged or saved before the losses are known to be finite.
     fn read_losses(&mut self) -> Result<(), Error> {
-        self.unread.read(&mut self.progress.sums)
+        let (sums, mut begun) = (&mut self.progress.sums, self.begun.as_mut());
+        self.unread.read(|place, more| {
+            *sums += more;
+            // Batches before the group may be read with it.
+            if let Some(Begun { progress, .. }) =
+                begun.as_deref_mut().filter(|begun| place.batch <= begun.progress.batch)
+            {
+                progress.sums += more;
+            }
+        })
+    }
+
+    /// Goes back to where no batch waits for an update: to the beginning of the group at hand, as if its batches had not been learned.
+    ///
+    /// # Errors
+    /// If a loss on the way to it wasn't finite.
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        self.read_losses()?;
+        if let Some(Begun { model, progress }) = self.begun.take().filter(|_| !self.is_settled()) {
+            self.progress = Progress { seconds: self.progress.seconds, ..progress };
+            (self.model, self.accumulator) = (model, Accumulator::default());
+        }
+        Ok(())
     }
 
     /// The last batch that was learned.
@@ -194,11 +231,17 @@ impl Learner<'_> {
         }
     }
 
-    /// Nothing is validated or saved that isn't finite.
-    fn check_weights(&self) -> Result<(), Error> {
-        match divergence::bad_weights(&self.model) {
+    /// Nothing is validated or saved that isn't finite: weights, running statistics, the optimizer's moments, averages.
+    fn check_numbers(&self) -> Result<(), Error> {
+        let place = || self.place();
+        if let Some((name, what)) = divergence::bad_weights(&self.model) {
+            return Err(place().diverged(format!("`{name}` is {what}{HINT}")));
+        }
+        let averages = self.ema.iter().flat_map(Ema::tensors).map(|(name, tensor)| (format!("{name}.average"), tensor));
+        match divergence::first_fault(self.optimizer.tensors().chain(averages).collect()) {
             None => Ok(()),
-            Some((name, what)) => Err(self.place().diverged(format!("`{name}` is {what}{HINT}"))),
+            // An infinite moment of Adam's stops its parameter for ever, and no loss shows it.
+            Some((name, what)) => Err(place().diverged(format!("the training state `{name}` is {what}{HINT}"))),
         }
     }
 
@@ -208,7 +251,7 @@ impl Learner<'_> {
     /// If a loss on the way to it wasn't finite.
     pub(crate) fn candidate(&mut self) -> Result<Model, Error> {
         self.read_losses()?;
-        self.check_weights()?;
+        self.check_numbers()?;
         Ok(match &self.ema {
             Some(ema) => ema.model(&self.model).valid(),
             None => self.model.valid(),
@@ -292,7 +335,7 @@ impl Learner<'_> {
         }
     }
 
-    /// Whether no batch waits for an update. One that does has moved running statistics already, so it could not be learned again.
+    /// Whether no batch waits for an update. One that does has moved running statistics already, so the state is none to go on from.
     pub(crate) fn is_settled(&self) -> bool {
         self.accumulator.batches() == 0
     }
@@ -303,7 +346,7 @@ impl Learner<'_> {
     /// If a loss on the way to it wasn't finite.
     pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
         self.read_losses()?;
-        self.check_weights()?;
+        self.check_numbers()?;
         let tensors = models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data));
         let progress = Progress { lr: Some(self.lr), ..self.progress.clone() };
         Ok(Checkpoint {
@@ -313,6 +356,8 @@ impl Learner<'_> {
             ema: self.ema.as_ref().map(Ema::state),
             results: String::new(),
             settings: Settings::new(),
+            best: None,
+            last: None,
             path: None,
         })
     }

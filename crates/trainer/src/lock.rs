@@ -36,6 +36,10 @@ impl Lock {
     /// If another process holds it, or the system refuses.
     pub(crate) fn take(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("lock");
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            let what = "expected a regular file, found something else; remove it: whoever holds the run makes it anew";
+            return Err(Error::checkpoint(&path, what));
+        }
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(Error::io("lock", &path))?;
         let locked = file.try_lock();
@@ -157,6 +161,15 @@ mod tests {
         drop(first);
         assert!(!Lock::is_held(scratch.path()));
         assert_eq!(Lock::take(scratch.path()).unwrap().note(), None, "it was let go");
+    }
+
+    #[test]
+    fn a_lock_that_is_no_file_is_a_fault_of_the_run() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::create_dir(scratch.path().join("lock")).unwrap();
+        let error = Lock::take(scratch.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 4);
+        assert!(error.to_string().contains("lock`: expected a regular file"), "{error}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ const IN_FLIGHT: u64 = 3;
 /// What training takes beyond what is in memory before it begins, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// Whatever the batch: weights, gradients, the optimizer's state, averages, and the copies that are being saved.
+    /// Whatever the batch: weights, gradients, the optimizer's state, averages, and the copies that are saved.
     pub fixed: u64,
     /// For each sample of a batch.
     pub each: u64,
@@ -33,8 +33,8 @@ impl Estimate {
         let net = models::footprint(&config.model, &dataset.input, outputs)?;
         let ema = u64::from(config.ema.is_some());
         let state = 1 + config.optimizer.state_per_parameter() as u64 + ema;
-        // A save holds the state twice: as numbers, and as the bytes of a file.
-        let copies = state + 1 + u64::from(config.accumulate > 1) + 2 * state;
+        // A save holds the state twice: as numbers, and as the bytes of a file. The best model and the last wait for the next one.
+        let copies = state + 1 + u64::from(config.accumulate > 1) + 2 * state + 2;
         // The batch at hand, and for each worker one that waits and one in the making.
         let batches = 2 + 2 * config.workers.min(64) as u64;
         let inputs = (dataset.input.len() as u64).saturating_mul(batches);

@@ -85,17 +85,22 @@ impl Optimizer {
         model.map(&mut Step { optimizer: self, grads, lr, scale, path: Vec::new() })
     }
 
+    /// What the rule remembers, `[n]` each, under the names of [`Optimizer::state`].
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (String, Tensor<1>)> + '_ {
+        let slots = rule::slots(&self.config);
+        self.states.iter().flat_map(move |(parameter, state)| {
+            let named = slots.clone().into_iter().zip(&state.tensors);
+            named.map(move |(slot, tensor)| (format!("{parameter}.{slot}"), tensor.clone())).collect::<Vec<_>>()
+        })
+    }
+
     /// All that a checkpoint must keep, in the order of names: `<parameter>.<slot>` with f32 values `[n]`, and `<parameter>.step` with the
     /// number of steps, u64 `[1]`. Reads the tensors back from the device.
     pub fn state(&self) -> Vec<(String, TensorData)> {
-        let slots = rule::slots(&self.config);
-        let mut entries = Vec::new();
-        for (parameter, state) in &self.states {
-            for (slot, tensor) in slots.iter().zip(&state.tensors) {
-                entries.push((format!("{parameter}.{slot}"), tensor.to_data()));
-            }
-            entries.push((format!("{parameter}.step"), TensorData::new(vec![state.step], [1])));
-        }
+        let mut entries: Vec<_> = self.tensors().map(|(name, tensor)| (name, tensor.to_data())).collect();
+        let steps = self.states.iter();
+        entries.extend(steps.map(|(name, state)| (format!("{name}.step"), TensorData::new(vec![state.step], [1]))));
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         entries
     }
 

@@ -2,7 +2,7 @@
 //! `docs/formats.md` specifies it.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl RunFolder {
                     }
                     return Ok(run);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(refused(&path)(error)),
             }
         }
@@ -180,6 +180,45 @@ impl RunFolder {
         data::replace(path, |file| file.write_all(contents)).map_err(Error::io("write", path))
     }
 
+    /// Writes a model file, as [`RunFolder::write`] does, into its folder, which somebody may have deleted; but not the run's own.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(crate) fn write_model(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        match fs::create_dir(self.weights()) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(Error::io("create", &self.weights())(error));
+            }
+            _ => {}
+        }
+        Self::write(path, bytes)
+    }
+
+    /// Writes a model file where another one is in its place, or none.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(crate) fn restore_model(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        match read_model(path).is_some_and(|there| *there == bytes) {
+            true => Ok(()),
+            false => self.write_model(path, bytes),
+        }
+    }
+
+    /// Removes what was begun by writers of this run's files that were killed. Only for who holds the run.
+    pub(crate) fn sweep(&self) {
+        [self.best(), self.last(), self.results()].iter().for_each(|path| data::remove_scratch(path));
+    }
+
+    /// What a refusal to write comes from: `error` itself, or that the run's folder is gone.
+    pub fn lost(&self, error: Error) -> Error {
+        if self.path.is_dir() {
+            return error;
+        }
+        let what = format!("`{}` is gone: was it deleted while training? ({error})", self.path.display());
+        Error::Unsaved(format!("{what}; nothing is left to resume, train again"))
+    }
+
     /// What `metrics.json` holds; nothing where the run hasn't ended.
     ///
     /// # Errors
@@ -187,7 +226,7 @@ impl RunFolder {
     pub fn read_metrics(&self) -> Result<Option<serde_json::Value>, Error> {
         let path = self.metrics();
         match data::read_regular(&path, MOST_TEXT) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", &path)(error)),
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
@@ -198,19 +237,25 @@ impl RunFolder {
     /// The text of `results.csv`; empty where there is none yet.
     pub(crate) fn read_results(&self) -> Result<String, Error> {
         match data::open_regular(&self.results(), MOST_TEXT).and_then(std::io::read_to_string) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
             read => read.map_err(Error::io("read", &self.results())),
         }
     }
 }
 
+/// The bytes of a model file, if it is there.
+pub(crate) fn read_model(path: &Path) -> Option<Arc<Vec<u8>>> {
+    data::read_regular(path, models::container::MAX_FILE).ok().map(Arc::new)
+}
+
 /// Where there is no place for a folder, `--runs` is at fault; a disk that is full or read-only is the machine's.
 fn refused(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    move |source| match Error::io("create", path)(source) {
-        error if error.exit_code() == 1 => {
-            Error::Config(format!("--runs: {error}; name a folder that you may write to"))
+    move |source| {
+        let exhausted = data::is_exhausted(&source);
+        match Error::io("create", path)(source) {
+            error if exhausted => error,
+            error => Error::Config(format!("--runs: {error}; name a folder that you may write to")),
         }
-        error => error,
     }
 }
 

@@ -2,26 +2,22 @@
 //! files and `results.csv` first, the checkpoint last, so that whatever a checkpoint speaks of is there, and whatever came after it is
 //! made again by resuming. When to save, and what to do about a failure, is the keeper's.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use data::failpoint::failpoint;
-use models::PackedFile;
-
 use crate::{Checkpoint, Error, RunFolder};
+use data::failpoint::failpoint;
 
-/// Files that wait to be written. What a failed save leaves is written by the next one.
-#[derive(Debug, Default)]
+/// Which files have something new to be written. What a failed save leaves is written by the next one.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Files {
     /// The model of the last epoch.
-    pub(crate) last: Option<Arc<PackedFile>>,
+    pub(crate) last: bool,
     /// The model of the best epoch.
-    pub(crate) best: Option<Arc<PackedFile>>,
-    /// Whether `results.csv` has new rows.
+    pub(crate) best: bool,
+    /// `results.csv`.
     pub(crate) results: bool,
 }
 
@@ -40,7 +36,7 @@ pub(crate) struct Save {
 pub(crate) struct Outcome {
     /// The checkpoint that was written, or why none was.
     pub(crate) saved: Result<PathBuf, Error>,
-    /// Older checkpoints that could not be removed.
+    /// Why something that should be gone is still there.
     pub(crate) left_over: Option<Error>,
     /// What was to be saved; its files are those that were not written.
     pub(crate) save: Save,
@@ -61,36 +57,25 @@ impl Save {
     }
 
     fn files(&mut self) -> Result<(), Error> {
-        let (run, files) = (&self.run, &mut self.files);
+        let (run, files, checkpoint) = (&self.run, &mut self.files, &self.checkpoint);
         let reach = |point, path: &Path| failpoint(point).map_err(Error::io("write", path));
         reach("save::begin", run.path())?;
-        if files.last.is_some() || files.best.is_some() {
-            make_again(&run.weights())?;
-        }
-        if let Some(model) = &files.last {
-            model.write(&run.last())?;
-            reach("save::last", &run.last())?;
-            files.last = None;
-        }
-        if let Some(model) = &files.best {
-            model.write(&run.best())?;
-            reach("save::best", &run.best())?;
-            files.best = None;
+        let last = ("save::last", run.last(), &checkpoint.last, &mut files.last);
+        let best = ("save::best", run.best(), &checkpoint.best, &mut files.best);
+        for (point, path, model, is_new) in [last, best] {
+            // Somebody may have deleted what was written before.
+            if let Some(bytes) = model.as_ref().filter(|_| *is_new || !path.is_file()) {
+                run.write_model(&path, bytes)?;
+                reach(point, &path)?;
+            }
+            *is_new = false;
         }
         if files.results {
-            RunFolder::write(&run.results(), self.checkpoint.results.as_bytes())?;
+            RunFolder::write(&run.results(), checkpoint.results.as_bytes())?;
             reach("save::results", &run.results())?;
             files.results = false;
         }
         Ok(())
-    }
-}
-
-/// A folder that somebody deleted; but not the run's own.
-fn make_again(folder: &Path) -> Result<(), Error> {
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create", folder)(error)),
-        _ => Ok(()),
     }
 }
 

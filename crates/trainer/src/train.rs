@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tasks::{Metrics, Task};
 
 use crate::answers::Answers;
-use crate::divergence;
+use crate::divergence::{self, Known};
 use crate::evaluate::evaluate_until;
 use crate::keeper::Keeper;
 use crate::learner::Learner;
@@ -113,25 +113,35 @@ pub enum Ended {
 /// See [`Error`]; what was saved before stays whole. A save that fails is an event as long as a later one can make up for it.
 pub fn train(mut job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Event)) -> Result<Report, Error> {
     let mut resume = job.resume.take();
+    job.config.check()?;
+    let run = job.run.held()?;
     loop {
-        let error = match go_on(&job, resume, stop, on_event) {
-            Err(error @ Error::Diverged { .. }) => error,
-            outcome => return outcome,
+        let so_far = resume.as_ref().map(|checkpoint| checkpoint.progress.clone()).unwrap_or_default();
+        let mut keeper = Keeper::new(&run, job.config, job.settings.clone(), resume.as_ref())?;
+        let error = match go_on(&job, &mut keeper, resume, stop, on_event) {
+            Err(error) => error,
+            report => return report,
         };
-        resume = Some(divergence::answer(&job, error, stop, on_event)?);
+        // What was good is on disk before anything else is done.
+        let beginning = keeper.abandon(on_event);
+        if !matches!(error, Error::Diverged { .. }) {
+            return Err(error);
+        }
+        let beginning = beginning?;
+        let known = Known { rollbacks: so_far.rollbacks, changes: so_far.changes, beginning };
+        resume = Some(divergence::answer(&job, error, known, stop, on_event)?);
     }
 }
 
 /// The same, as long as all numbers are finite.
 fn go_on(
     job: &Job<'_>,
+    keeper: &mut Keeper<'_>,
     resume: Option<Checkpoint>,
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, Error> {
-    let Job { config, dataset, task, device, run, provenance, settings, .. } = job;
-    config.check()?;
-    let run = &run.held()?;
+    let Job { config, dataset, task, device, run, provenance, .. } = job;
     let training = job.training();
     let split = &dataset.split;
     let loader =
@@ -146,7 +156,6 @@ fn go_on(
     let mut learner = job.beginning()?;
     let layers = models::summary(&config.model, &dataset.input, task.outputs())?;
     let parameters = layers.iter().map(|layer| layer.parameters).sum();
-    let mut keeper = Keeper::new(run, config, settings.clone(), resume.as_ref())?;
     if config.on_nan == OnNan::Skip {
         learner = learner.watching(dataset.clone());
     }
@@ -221,6 +230,10 @@ fn go_on(
             (Some(Ended::Epochs | Ended::Patience), Some(Ended::Time)) => Some(Ended::Time),
             (reached, ended) => reached.or(ended),
         };
+        if ended == Some(Ended::Time) {
+            // A clock that is asked again may say something else, as may the number of epochs.
+            learner.progress.reached = ended;
+        }
         keeper.publish(file.pack(&run.last())?, &summary);
         keeper.save(learner.checkpoint()?, on_event)?;
         on_event(Event::Epoch(summary));
@@ -232,7 +245,7 @@ fn go_on(
     let best_epoch = learner.progress.best.as_ref().map_or(0, |best| best.epoch);
     let (mut val, mut test, mut answers) = (None, None, None);
     if ended != Ended::Interrupted && best_epoch > 0 {
-        let best = ModelFile::load(&run.best(), device)?.model;
+        let best = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?.model;
         for (name, indices, measured) in [("val", &split.val, &mut val), ("test", &split.test, &mut test)] {
             if !indices.is_empty() && ended != Ended::Interrupted {
                 (*measured, answers) = Answers::until(name, &best, task, &held_out(indices), device, stop)?.unzip();
@@ -245,11 +258,9 @@ fn go_on(
 }
 
 /// Saves what was learned before `error`, which is the data's: once they are repaired, the run goes on there.
-fn leave(mut learner: Learner<'_>, mut keeper: Keeper<'_>, error: Error, on_event: &mut dyn FnMut(Event)) -> Error {
-    if !learner.is_settled() {
-        return error;
-    }
-    let saved = learner.checkpoint().and_then(|state| keeper.save(state, on_event));
+fn leave(mut learner: Learner<'_>, keeper: &mut Keeper<'_>, error: Error, on_event: &mut dyn FnMut(Event)) -> Error {
+    let state = learner.settle().and_then(|()| learner.checkpoint());
+    let saved = state.and_then(|state| keeper.save(state, on_event));
     saved.and_then(|()| keeper.finish(on_event)).err().unwrap_or(error)
 }
 

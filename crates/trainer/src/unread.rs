@@ -54,11 +54,11 @@ impl Unread {
         self.0.len() >= EVERY || self.0.first().is_some_and(|entry| entry.place.batch == 1)
     }
 
-    /// Reads everything, with one wait, and adds it to `sums`.
+    /// Reads everything, with one wait, and gives it to `add` in order.
     ///
     /// # Errors
     /// [`Error::Diverged`] with the place of the first batch whose loss isn't finite.
-    pub(crate) fn read(&mut self, sums: &mut Sums) -> Result<(), Error> {
+    pub(crate) fn read(&mut self, mut add: impl FnMut(Place, Sums)) -> Result<(), Error> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -72,7 +72,7 @@ impl Unread {
                 return Err(entry.place.diverged(format!("the loss is {loss}{HINT}")));
             }
             let samples = entry.samples;
-            *sums += Sums { loss: loss * samples as f64, samples: samples as u64, correct };
+            add(entry.place, Sums { loss: loss * samples as f64, samples: samples as u64, correct });
         }
         Ok(())
     }
@@ -93,9 +93,9 @@ mod tests {
     fn numbers_are_added_in_order() {
         let (mut unread, mut sums) = (Unread::default(), Sums::default());
         (1..=5).for_each(|batch| push(&mut unread, batch, batch as f32));
-        unread.read(&mut sums).unwrap();
+        unread.read(|_, more| sums += more).unwrap();
         assert_eq!((sums.loss, sums.samples, sums.correct), (150.0, 50, 20));
-        unread.read(&mut sums).unwrap();
+        unread.read(|_, more| sums += more).unwrap();
         assert_eq!(sums.samples, 50, "nothing is left");
     }
 
@@ -105,7 +105,7 @@ mod tests {
         for (batch, loss) in [(7, 1.0), (8, f32::NAN), (9, f32::INFINITY)] {
             push(&mut unread, batch, loss);
         }
-        let error = unread.read(&mut Sums::default()).unwrap_err();
+        let error = unread.read(|_, _| ()).unwrap_err();
         assert!(matches!(error, Error::Diverged { step: 7, epoch: 1, batch: 8, .. }), "{error}");
     }
 
@@ -114,7 +114,7 @@ mod tests {
         let mut unread = Unread::default();
         push(&mut unread, 1, 1.0);
         assert!(unread.is_due());
-        unread.read(&mut Sums::default()).unwrap();
+        unread.read(|_, _| ()).unwrap();
         for batch in 2..2 + EVERY {
             assert!(!unread.is_due());
             push(&mut unread, batch, 1.0);

@@ -17,6 +17,9 @@ const MEMBERS: usize = 4;
 
 /// Examines the data.
 pub(crate) fn run(arguments: Doctor) -> Result<u8> {
+    if let Some(file) = &arguments.fix {
+        settle::check_place("--fix", file)?;
+    }
     let options = arguments.options.over(Default::default())?;
     let found = examine(&settle::locate(&options)?, &settle::open_options(&options)?)?;
     if let Some(file) = &arguments.fix {

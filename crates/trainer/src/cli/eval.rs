@@ -21,6 +21,9 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     if arguments.batch == 0 {
         return Err(Failure::usage(anyhow!("--batch: expected at least 1, found 0")));
     }
+    if let Some(file) = &arguments.save_predictions {
+        settle::check_place("--save-predictions", file)?;
+    }
     let device = device::select(&arguments.device)?;
     let path = model_path(&arguments.model)?;
     let file = ModelFile::load(&path, &device.device)?;

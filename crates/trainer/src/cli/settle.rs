@@ -42,6 +42,19 @@ pub(crate) fn locate(options: &Options) -> Result<PathBuf> {
     crate::manifest::locate(name).ok_or_else(|| Failure::with(code::DATA, missing()))
 }
 
+/// Refuses a place for a file that `option` names before anything is computed for it.
+pub(crate) fn check_place(option: &str, file: &Path) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let what = if file.is_dir() || file.file_name().is_none() {
+        format!("expected a file to write, found the folder `{}`; name a file in it", file.display())
+    } else if !folder.is_dir() {
+        format!("cannot write `{}`: there is no folder `{}`; make it first", file.display(), folder.display())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(anyhow!("{option}: {what}")))
+}
+
 /// The data's part of the options.
 pub(crate) fn open_options(options: &Options) -> Result<OpenOptions> {
     Ok(OpenOptions {

@@ -158,7 +158,7 @@ impl Sitting {
             return Ok(signals.code());
         }
         let metrics = self.metrics(&report);
-        RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?)?;
+        RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?).map_err(|error| run.lost(error))?;
         log.ended(&report);
         let answers = report.answers.take();
         let page = self.write_report(run, &report, answers);
