@@ -174,7 +174,8 @@ fn beginning(job: &Job<'_>, late: &Error, known: Known) -> Result<Option<Checkpo
     let Error::Diverged { epoch, .. } = late else { return Ok(None) };
     let unsaved = known.beginning.filter(|state| state.progress.epoch + 1 == *epoch);
     let found = match unsaved {
-        None => Checkpoint::at_beginning_of(epoch - 1, &job.run.checkpoints())?,
+        // What cannot be read is not there.
+        None => Checkpoint::at_beginning_of(epoch - 1, &job.run.checkpoints()).ok().flatten(),
         unsaved => unsaved,
     };
     let mut found = match found {

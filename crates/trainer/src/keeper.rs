@@ -72,11 +72,13 @@ impl<'a> Keeper<'a> {
             }
         }
         let goes_back = config.on_nan == OnNan::Rollback;
-        let beginning = match resume.filter(|_| goes_back) {
-            None => None,
-            Some(checkpoint) => Checkpoint::at_beginning_of(checkpoint.progress.epoch, &run.checkpoints())?,
-        };
-        let beginning = beginning.and_then(|checkpoint| checkpoint.path);
+        // A folder that cannot be read now holds none, and loses none.
+        let on_disk =
+            |checkpoint: &Checkpoint| Checkpoint::at_beginning_of(checkpoint.progress.epoch, &run.checkpoints());
+        let found = resume.filter(|_| goes_back).and_then(|checkpoint| on_disk(checkpoint).ok().flatten());
+        let beginning = found.and_then(|checkpoint| checkpoint.path);
+        let begins = resume.filter(|checkpoint| goes_back && beginning.is_none() && checkpoint.progress.batch == 0);
+        let unsaved_beginning = begins.cloned();
         Ok(Self {
             run,
             settings,
@@ -92,7 +94,7 @@ impl<'a> Keeper<'a> {
             beginning,
             goes_back,
             unsaved: None,
-            unsaved_beginning: None,
+            unsaved_beginning,
             left_over: None,
         })
     }

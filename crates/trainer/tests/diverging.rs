@@ -59,6 +59,18 @@ struct Ran {
 
 /// Trains, until `stop` batches are learned.
 fn run(config: &TrainConfig, dataset: &Dataset, run: &RunFolder, resume: Option<Checkpoint>, stop: usize) -> Ran {
+    run_with(config, dataset, run, resume, stop, &mut |_| ())
+}
+
+/// The same; `on_note` hears every note when it is made.
+fn run_with(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    run: &RunFolder,
+    resume: Option<Checkpoint>,
+    stop: usize,
+    on_note: &mut dyn FnMut(&str),
+) -> Ran {
     let job = Job {
         config,
         task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
@@ -73,7 +85,10 @@ fn run(config: &TrainConfig, dataset: &Dataset, run: &RunFolder, resume: Option<
     let (mut notes, mut weights, asked) = (Vec::new(), Vec::new(), Cell::new(0));
     let stop = || asked.replace(asked.get() + 1) + 1 == stop;
     let outcome = train(job, &stop, &mut |event| match event {
-        Event::Note(note) => notes.push(note),
+        Event::Note(note) => {
+            on_note(&note);
+            notes.push(note);
+        }
         Event::Epoch(summary) => weights.push(summary.weights),
         _ => {}
     });
@@ -208,4 +223,85 @@ fn too_many_batches_that_are_left_out_end_the_run() {
 fn watching_changes_no_bit() {
     let weights = |on_nan| run(&config(on_nan), &table(None), &scratch().0, None, 0).weights;
     assert_eq!(weights(OnNan::Stop), weights(OnNan::Skip));
+}
+
+#[test]
+fn what_was_learned_before_numbers_went_wrong_is_on_disk_when_the_run_ends() {
+    let (config, data) = (TrainConfig { batch: 4, ..config(OnNan::Stop) }, table(Some(5)));
+    let Err(Error::Diverged { step, .. }) = run(&config, &data, &scratch().0, None, 0).outcome else { unreachable!() };
+    assert!(step > 2, "{step}: choose another row");
+    // The only save before it fails, and could be made up for.
+    let (config, scratch) = (TrainConfig { checkpoint_steps: Some(step - 1), ..config }, scratch());
+    let in_the_way = scratch.0.checkpoints();
+    fs::write(&in_the_way, "").unwrap();
+    let ran = run_with(&config, &data, &scratch.0, None, 0, &mut |note| {
+        if note.contains("not saved") {
+            fs::remove_file(&in_the_way).unwrap();
+        }
+    });
+    assert!(message(&ran).contains("`rows.csv:7` is NaN") && ran.notes[0].contains("not saved"), "{:?}", ran.notes);
+    let (saved, warnings) = Checkpoint::load_newest(&scratch.0.checkpoints()).unwrap();
+    assert_eq!((saved.progress.step, warnings.len()), (step - 1, 0));
+}
+
+#[test]
+fn going_back_on_a_disk_that_refuses_is_told_of_and_leads_to_the_same_bits() {
+    let (config, data) = rollback();
+    let whole = run(&config, &data, &scratch().0, None, 0);
+    let rollbacks = whole.outcome.unwrap().rollbacks;
+    // Refused each time, and made up for by the saves after it; or never until the last way; or what should go stays.
+    for refused in [1, rollbacks, 0] {
+        let (config, scratch) = (TrainConfig { checkpoint_steps: Some(7), ..config.clone() }, scratch());
+        let folder = scratch.0.checkpoints();
+        if refused == 0 {
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("stuck.partial"), "").unwrap();
+        }
+        let mut times = 0;
+        let ran = run_with(&config, &data, &scratch.0, None, 0, &mut |note| {
+            if note.contains("back to the beginning") && refused > 0 {
+                times += 1;
+                let _ = fs::remove_dir_all(&folder);
+                let _ = fs::write(&folder, "");
+            } else if note.contains("not saved") && times % refused == 0 {
+                let _ = fs::remove_file(&folder);
+            }
+        });
+        let report = ran.outcome.unwrap();
+        assert_eq!((report.ended, report.rollbacks), (Ended::Epochs, rollbacks), "{:?}", ran.notes);
+        assert!(ran.weights == whole.weights, "refused {refused}: {:?}", ran.notes);
+        let what = if refused == 0 { "stays: cannot remove" } else { "not saved" };
+        assert!(ran.notes.iter().any(|note| note.starts_with("warning: ") && note.contains(what)), "{:?}", ran.notes);
+        assert!(Checkpoint::load_newest(&folder).unwrap().1.is_empty());
+    }
+}
+
+#[test]
+fn an_optimizer_whose_memory_overflows_has_diverged_though_every_loss_is_finite() {
+    let mut data = table(None);
+    let Samples::Features(features) = &mut data.samples else { unreachable!() };
+    // Whichever of the two is taken for the other: its gradient is within f32, the square of it is not, and Adam would never move these
+    // weights again.
+    let Targets::Classes { values, .. } = &data.targets else { unreachable!() };
+    let other = values.iter().position(|value| *value != values[0]).unwrap();
+    (features[0], features[other * 3]) = (1e25, 1e25);
+    for on_nan in [OnNan::Stop, OnNan::Rollback, OnNan::Skip] {
+        let model = ModelConfig::Mlp(MlpConfig::with_hidden([]));
+        let (config, scratch) = (TrainConfig { model, ..config(on_nan) }, scratch());
+        let ran = run(&config, &data, &scratch.0, None, 0);
+        if on_nan == OnNan::Skip {
+            assert!(!ran.outcome.unwrap().left_out.is_empty());
+        } else {
+            assert!(
+                message(&ran).contains("`output.weight`") || message(&ran).contains("exp_avg_sq"),
+                "{}",
+                message(&ran)
+            );
+        }
+        for (name, tensor) in
+            Checkpoint::load_newest(&scratch.0.checkpoints()).into_iter().flat_map(|it| it.0.optimizer)
+        {
+            assert!(name.ends_with("step") || tensor.iter::<f32>().all(f32::is_finite), "{on_nan:?}: {name}");
+        }
+    }
 }

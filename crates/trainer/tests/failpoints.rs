@@ -115,3 +115,24 @@ fn a_panic_in_the_background_is_an_error_and_the_run_goes_on_afterwards() {
     ends(trainer(scratch.path(), &["resume", run.to_str().unwrap(), "--quiet"]), 0, "");
     assert!(weights(&run) == weights(&expected));
 }
+
+#[test]
+fn a_folder_that_is_deleted_between_the_last_save_and_the_last_line_is_told_of() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = scratch.path().join("runs/run");
+    // Each save waits when it is done: after the last one the whole run is on disk, but for `metrics.json`.
+    let mut command = command(scratch.path(), &[&SMALL[..], &["--name", "run"]].concat());
+    let child =
+        command.env("FAILPOINTS", "save::done=sleep(2000)").stderr(std::process::Stdio::piped()).spawn().unwrap();
+    program::until("the last row", || {
+        fs::read_to_string(run.join("results.csv")).is_ok_and(|text| text.lines().count() == 5)
+    });
+    let newest = || {
+        let saved = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+        saved.filter(|entry| !entry.file_name().to_string_lossy().ends_with("partial")).count()
+    };
+    program::until("the last checkpoint", || newest() == 2);
+    fs::remove_dir_all(&run).unwrap();
+    ends(child.wait_with_output().unwrap(), 7, "is gone: was it deleted while training?");
+    assert!(!run.exists());
+}

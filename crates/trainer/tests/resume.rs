@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data::{Augment, Dataset, OpenOptions};
-use models::{CnnConfig, ModelConfig, Normalisation};
+use models::{CnnConfig, MlpConfig, ModelConfig, Normalisation};
 use tasks::Task;
 use tempfile::TempDir;
 use trainer::{Checkpoint, Ended, Error, Event, Job, OptimizerConfig, Report, RunFolder, TrainConfig, train};
@@ -247,7 +247,100 @@ fn folders_inside_of_a_run_come_back_when_they_are_deleted() {
 }
 
 #[test]
-fn data_that_cannot_be_read_any_more_costs_no_step() {
+fn model_files_are_set_back_to_what_the_checkpoint_means_and_come_back_when_they_are_gone() {
+    let expected = uninterrupted();
+    let (_scratch, folder) = folder();
+    let config = config(&digits());
+    sit(&folder, &config, &|| false, &mut |_| ()).unwrap();
+    // A run that has ended trains nothing more: what comes back comes from the checkpoint.
+    fs::remove_dir_all(folder.path().join("weights")).unwrap();
+    sit(&folder, &config, &|| false, &mut |_| ()).unwrap();
+    assert!(left(&folder) == expected);
+    for file in [folder.best(), folder.last()] {
+        fs::write(file, "of another way").unwrap();
+    }
+    sit(&folder, &config, &|| false, &mut |_| ()).unwrap();
+    assert!(left(&folder) == expected);
+
+    // The newest checkpoint is damaged: the model files that lie there are of an epoch that is still to come.
+    let mut saved: Vec<PathBuf> =
+        fs::read_dir(folder.checkpoints()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    saved.sort();
+    fs::write(saved[1].join("model.safetensors"), "torn").unwrap();
+    let before = Checkpoint::load(&saved[0]).unwrap();
+    sit(&folder, &config, &|| true, &mut |_| ()).unwrap();
+    assert!(fs::read(folder.best()).unwrap() == **before.best.as_ref().unwrap());
+    assert!(fs::read(folder.last()).unwrap() == **before.last.as_ref().unwrap());
+    sit(&folder, &config, &|| false, &mut |_| ()).unwrap();
+    assert!(left(&folder) == expected);
+}
+
+#[test]
+fn a_checkpoint_of_an_earlier_build_which_holds_no_model_files_is_gone_on_from() {
+    let expected = uninterrupted();
+    let (_scratch, folder) = folder();
+    let config = config(&digits());
+    let epochs = Cell::new(0);
+    let mut count = |event| epochs.set(epochs.get() + usize::from(matches!(event, Event::Epoch(_))));
+    sit(&folder, &config, &|| epochs.get() == 2, &mut count).unwrap();
+    let path = Checkpoint::load_newest(&folder.checkpoints()).unwrap().0.path.unwrap();
+    let manifest = fs::read(path.join("manifest.json")).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    for name in ["best.safetensors", "last.safetensors"] {
+        manifest["sha256"].as_object_mut().unwrap().remove(name);
+        let _ = fs::remove_file(path.join(name));
+    }
+    fs::write(path.join("manifest.json"), manifest.to_string()).unwrap();
+    assert!(Checkpoint::load(&path).unwrap().best.is_none());
+    sit(&folder, &config, &|| true, &mut |_| ()).unwrap();
+    let (checkpoint, warnings) = Checkpoint::load_newest(&folder.checkpoints()).unwrap();
+    assert!(warnings.is_empty() && checkpoint.best.is_some(), "those that lie there are taken over");
+    sit(&folder, &config, &|| false, &mut |_| ()).unwrap();
+    assert!(left(&folder) == expected);
+}
+
+#[test]
+fn what_killed_saves_left_goes_and_what_cannot_go_is_told_of_once() {
+    let expected = uninterrupted();
+    let config = TrainConfig { checkpoint_steps: Some(2), ..config(&digits()) };
+    let (_scratch, folder) = folder();
+    let weights = folder.path().join("weights");
+    let [part, other] = [".best.safetensors.4711-3.part", "mine.part"].map(|name| weights.join(name));
+    fs::create_dir(folder.checkpoints()).unwrap();
+    // What is no folder cannot be removed as one: as little as one that belongs to somebody else.
+    let stuck = folder.checkpoints().join("step-0000000002.partial");
+    [&part, &other, &stuck].into_iter().for_each(|file| fs::write(file, "").unwrap());
+    let mut warnings = Vec::new();
+    sit(&folder, &config, &|| false, &mut |event| {
+        if let Event::Note(note) = event {
+            warnings.push(note);
+        }
+    })
+    .unwrap();
+    assert!(!part.exists() && other.exists() && stuck.exists());
+    assert!(warnings.len() == 1 && warnings[0].contains("step-0000000002.partial"), "{warnings:?}");
+    assert!(left(&folder) == expected);
+    assert_eq!(fs::read_dir(folder.checkpoints()).unwrap().count(), 3);
+}
+
+#[test]
+fn a_run_that_its_time_ended_stays_ended_by_it() {
+    let (_scratch, folder) = folder();
+    let config = TrainConfig { epochs: 1, time: Some(std::time::Duration::from_nanos(1)), ..config(&digits()) };
+    let ended = || sit(&folder, &config, &|| false, &mut |_| ()).unwrap().ended;
+    assert_eq!([ended(), ended()], [Ended::Time, Ended::Time]);
+}
+
+#[test]
+fn a_run_whose_folder_is_gone_at_its_end_says_so() {
+    let (_scratch, folder) = folder();
+    fs::remove_dir_all(folder.path()).unwrap();
+    let error = folder.lost(RunFolder::write(&folder.metrics(), b"{}").unwrap_err());
+    assert!(error.exit_code() == 7 && error.to_string().contains("is gone: was it deleted"), "{error}");
+}
+
+#[test]
+fn data_that_cannot_be_read_any_more_costs_no_update_and_no_bit() {
     let scratch = tempfile::tempdir().unwrap();
     let pictures = scratch.path().join("pictures");
     let dataset = |pictures: &Path| {
@@ -267,28 +360,44 @@ fn data_that_cannot_be_read_any_more_costs_no_step() {
         }
     }
     let dataset = dataset(&pictures);
-    let config =
-        TrainConfig { batch: 4, epochs: 2, workers: 0, ..TrainConfig::new(ModelConfig::named("mlp").unwrap()) };
-    let folder = RunFolder::create(scratch.path(), "run").unwrap();
-    let job = Job {
-        config: &config,
-        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
-        dataset: dataset.clone(),
-        device: device::select("auto").unwrap().device,
-        run: &folder,
-        resume: None,
-        provenance: serde_json::Value::Null,
-        settings: Default::default(),
-        watch: None,
-    };
-    let mut steps = 0;
-    let error = train(job, &|| false, &mut |event| {
-        steps += u64::from(matches!(event, Event::Step { .. }));
-        if steps == 5 && pictures.exists() {
-            fs::remove_dir_all(&pictures).unwrap();
-        }
-    })
-    .unwrap_err();
-    assert_eq!(error.exit_code(), 3, "{error}");
-    assert_eq!(Checkpoint::load_newest(&folder.checkpoints()).unwrap().0.progress.step, steps);
+    let norm = MlpConfig { norm: Normalisation::Batch, ..MlpConfig::with_hidden([16]) };
+    for accumulate in [1, 3] {
+        let model = ModelConfig::Mlp(norm.clone());
+        let config =
+            TrainConfig { batch: 4, epochs: 2, workers: 0, accumulate, ema: Some(0.9), ..TrainConfig::new(model) };
+        let [whole, folder] = [0, 1].map(|_| RunFolder::create(scratch.path(), "run").unwrap());
+        let train = |run: &RunFolder, resume, on_event: &mut dyn FnMut(Event)| {
+            let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap();
+            let job = Job {
+                config: &config,
+                task,
+                dataset: dataset.clone(),
+                device: device::select("auto").unwrap().device,
+                run,
+                resume,
+                provenance: serde_json::Value::Null,
+                settings: Default::default(),
+                watch: None,
+            };
+            train(job, &|| false, on_event)
+        };
+        train(&whole, None, &mut |_| ()).unwrap();
+        let (mut steps, hidden) = (0, scratch.path().join("hidden"));
+        let error = train(&folder, None, &mut |event| {
+            steps += u64::from(matches!(event, Event::Step { .. }));
+            if steps == 5 && pictures.exists() {
+                fs::rename(&pictures, &hidden).unwrap();
+            }
+        })
+        .unwrap_err();
+        assert_eq!(error.exit_code(), 3, "{error}");
+        fs::rename(&hidden, &pictures).unwrap();
+        let checkpoint = Checkpoint::load_newest(&folder.checkpoints()).unwrap().0;
+        // The fifth batch, where updates wait for three, waits for the sixth.
+        let done = steps / accumulate as u64;
+        assert_eq!((checkpoint.progress.step, checkpoint.progress.batch as u64), (done, done * accumulate as u64));
+        assert_eq!(checkpoint.progress.sums.samples, 4 * done * accumulate as u64);
+        train(&folder, Some(checkpoint), &mut |_| ()).unwrap();
+        assert!(left(&folder) == left(&whole), "{accumulate} for an update");
+    }
 }

@@ -58,10 +58,11 @@ pub(super) fn prune(folder: &Path, kept: &[&Path]) -> Result<(), Error> {
 pub(super) fn clean(folder: &Path) -> Result<(), Error> {
     let mut unfinished = entries(folder)?;
     unfinished.retain(|path| path.extension().is_some_and(|extension| extension == "partial"));
-    unfinished.iter().fold(Ok(()), |outcome, path| {
-        let removed = fs::remove_dir_all(path).map_err(Error::io("remove", path));
-        outcome.and(removed)
-    })
+    let mut outcome = Ok(());
+    for path in &unfinished {
+        outcome = outcome.and(fs::remove_dir_all(path).map_err(Error::io("remove", path)));
+    }
+    outcome
 }
 
 /// Whether a newer build wrote the checkpoint: this one can neither read it nor say that it is damaged.
