@@ -12,8 +12,8 @@ use tasks::{Metrics, Task};
 
 use crate::divergence::{self, HINT, Watched};
 use crate::gradient::{self, Accumulator};
+use crate::judge::{judge, monitored};
 use crate::optimizer::{Optimizer, ParameterInfo};
-use crate::progress::Best;
 use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
 use crate::{
@@ -389,28 +389,4 @@ impl Learner<'_> {
         // Halves are exact: a run that went back is as reproducible as any.
         self.schedule.lr(self.progress.step, total, per_epoch) * 0.5f64.powi(self.progress.rollbacks)
     }
-}
-
-/// Whether the epoch is the best so far, which it then is recorded as. Without a validation the last epoch is the best.
-fn judge(best: &mut Option<Best>, epoch: usize, val: Option<&Metrics>, task: &Task) -> bool {
-    let Some(val) = val else {
-        *best = Some(Best { epoch, value: 0.0, loss: 0.0 });
-        return true;
-    };
-    // Undefined is worse than anything (the average precision of labels that no validation sample has); then the loss decides.
-    let (_, higher_is_better) = task.monitor();
-    let worst = if higher_is_better { f64::NEG_INFINITY } else { f64::INFINITY };
-    let value = monitored(val, task).map_or(worst, |(value, _)| value);
-    let loss = val.get("loss").unwrap_or(f64::INFINITY);
-    let better = best.as_ref().is_none_or(|best| best.is_beaten_by(value, loss, higher_is_better));
-    if better {
-        *best = Some(Best { epoch, value, loss });
-    }
-    better
-}
-
-/// The metric that chooses the best epoch, and whether higher is better; `None` where it is undefined.
-fn monitored(val: &Metrics, task: &Task) -> Option<(f64, bool)> {
-    let (monitor, higher_is_better) = task.monitor();
-    val.get(monitor).map(|value| (value, higher_is_better))
 }

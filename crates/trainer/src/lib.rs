@@ -12,6 +12,7 @@ mod error;
 mod evaluate;
 mod event;
 pub mod gradient;
+mod judge;
 mod keeper;
 mod learner;
 mod lock;

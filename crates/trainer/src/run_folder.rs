@@ -287,4 +287,15 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().starts_with("--runs: cannot create `"), "{error}");
     }
+
+    #[test]
+    fn a_refusal_where_the_runs_folder_is_gone_is_7_and_says_so() {
+        let scratch = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(scratch.path(), "run").unwrap();
+        let refused = || RunFolder::write(&run.path().join("no/such"), b"{}").unwrap_err();
+        assert_eq!(run.lost(refused()).exit_code(), 1, "the folder is there");
+        fs::remove_dir_all(run.path()).unwrap();
+        let error = run.lost(refused());
+        assert!(error.exit_code() == 7 && error.to_string().contains("is gone: was it deleted"), "{error}");
+    }
 }

@@ -124,15 +124,14 @@ fn a_folder_that_is_deleted_between_the_last_save_and_the_last_line_is_told_of()
     let mut command = command(scratch.path(), &[&SMALL[..], &["--name", "run"]].concat());
     let child =
         command.env("FAILPOINTS", "save::done=sleep(2000)").stderr(std::process::Stdio::piped()).spawn().unwrap();
-    program::until("the last row", || {
-        fs::read_to_string(run.join("results.csv")).is_ok_and(|text| text.lines().count() == 5)
-    });
-    let newest = || {
+    program::until("the last checkpoint", || {
         let saved = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
-        saved.filter(|entry| !entry.file_name().to_string_lossy().ends_with("partial")).count()
-    };
-    program::until("the last checkpoint", || newest() == 2);
-    fs::remove_dir_all(&run).unwrap();
+        let whole = saved.map(|entry| entry.path()).filter(|path| path.extension().is_none());
+        let mut progress = whole.filter_map(|path| fs::read_to_string(path.join("progress.json")).ok());
+        progress.any(|text| text.contains("\"epoch\": 4"))
+    });
+    // In one step: it may still be read back.
+    fs::rename(&run, scratch.path().join("elsewhere")).unwrap();
     ends(child.wait_with_output().unwrap(), 7, "is gone: was it deleted while training?");
     assert!(!run.exists());
 }

@@ -332,14 +332,6 @@ fn a_run_that_its_time_ended_stays_ended_by_it() {
 }
 
 #[test]
-fn a_run_whose_folder_is_gone_at_its_end_says_so() {
-    let (_scratch, folder) = folder();
-    fs::remove_dir_all(folder.path()).unwrap();
-    let error = folder.lost(RunFolder::write(&folder.metrics(), b"{}").unwrap_err());
-    assert!(error.exit_code() == 7 && error.to_string().contains("is gone: was it deleted"), "{error}");
-}
-
-#[test]
 fn data_that_cannot_be_read_any_more_costs_no_update_and_no_bit() {
     let scratch = tempfile::tempdir().unwrap();
     let pictures = scratch.path().join("pictures");
