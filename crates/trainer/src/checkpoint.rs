@@ -260,7 +260,8 @@ fn verify(path: &Path) -> Result<(), Error> {
 
 /// The format of the checkpoint at `path`, if its manifest names one.
 fn format(path: &Path) -> Option<u64> {
-    let manifest: serde_json::Value = serde_json::from_slice(&data::read_regular(&path.join("manifest.json"), MOST_TEXT).ok()?).ok()?;
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&data::read_regular(&path.join("manifest.json"), MOST_TEXT).ok()?).ok()?;
     manifest.get("format")?.as_u64()
 }
 

@@ -133,7 +133,7 @@ fn a_full_disk_behind_an_output_is_said_and_no_panic() {
     );
     assert!(!fs::metadata("/dev/full").unwrap().is_file(), "a device is not replaced");
     let folder = scratch.path().to_str().unwrap();
-    fails(trainer(scratch.path(), &["eval", run.to_str().unwrap(), "--save-predictions", folder]), 1, folder);
+    fails(trainer(scratch.path(), &["eval", run.to_str().unwrap(), "--save-predictions", folder]), 2, folder);
 }
 
 #[test]
