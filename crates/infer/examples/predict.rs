@@ -15,12 +15,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (image, prediction) in images.iter().zip(predictor.predict_files(&images)?) {
         print!("{}: ", image.display());
         match prediction {
-            Prediction::Class { ranked } => println!("{} ({:.1}%)", ranked[0].name, 100.0 * ranked[0].probability),
+            Prediction::Class { ranked, .. } => println!("{} ({:.1}%)", ranked[0].name, 100.0 * ranked[0].probability),
             Prediction::Labels { scored, threshold } => {
                 let labels = scored.iter().filter(|label| label.probability >= threshold);
                 println!("{:?}", labels.map(|label| &label.name).collect::<Vec<_>>());
             }
-            Prediction::Values { values } => println!("{values:?}"),
+            Prediction::Values { values, .. } => println!("{values:?}"),
         }
     }
     Ok(())

@@ -10,12 +10,22 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] models::Error),
     /// The model file's network is fine, what it says about its outputs isn't.
-    #[error("`{}` metadata `task`: {what}", path.display())]
-    Task {
+    #[error("`{}` metadata `{key}`: {what}", path.display())]
+    Meaning {
         /// The model file.
         path: PathBuf,
+        /// `task` or `calibration`.
+        key: &'static str,
         /// What is wrong there.
         what: String,
+    },
+    /// The model has no sets or intervals of the coverage that was asked for.
+    #[error("--coverage: {what}")]
+    Coverage {
+        /// Why, and what to do.
+        what: String,
+        /// Whether the model file is at fault, rather than the caller.
+        model: bool,
     },
     /// An input cannot be read.
     #[error(transparent)]
@@ -38,7 +48,8 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Model(error) => error.exit_code(),
-            Self::Task { .. } => 4,
+            Self::Meaning { .. } | Self::Coverage { model: true, .. } => 4,
+            Self::Coverage { .. } => 2,
             Self::Data(error) => error.exit_code(),
             Self::Input { .. } => 3,
             Self::Device(_) => 1,

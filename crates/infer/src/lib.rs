@@ -17,4 +17,4 @@ mod predictor;
 
 pub use error::Error;
 pub use predictor::{BATCH, Predictor, Sample};
-pub use tasks::{Prediction, Scored};
+pub use tasks::{Calibration, Prediction, Reading, Scored};

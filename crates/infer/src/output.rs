@@ -9,6 +9,9 @@ use tasks::{Prediction, Scored, Task};
 /// Columns of a table's sources at most: a few long names shouldn't push everything else off the screen.
 const SOURCE: usize = 48;
 
+/// Columns of a table's intervals.
+const INTERVAL: usize = 26;
+
 /// How predictions are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -29,6 +32,8 @@ pub(crate) struct Writer<W: Write> {
     format: Format,
     top: usize,
     task: Task,
+    /// The coverage of sets and intervals, where they were asked for.
+    coverage: Option<f64>,
     /// How many were written.
     count: usize,
     /// Width of the table's first columns so far.
@@ -42,15 +47,36 @@ struct Line<'a> {
     source: &'a str,
     #[serde(flatten)]
     answer: Answer<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<f64>,
 }
 
 #[derive(serde::Serialize)]
 #[serde(untagged)]
 enum Answer<'a> {
-    Class { label: &'a str, index: usize, prob: f32, topk: Vec<Ranked<'a>> },
-    Labels { labels: Vec<&'a str>, probs: Map<'a, f32> },
-    Values { values: Map<'a, f64> },
-    Error { error: &'a str },
+    Class {
+        label: &'a str,
+        index: usize,
+        prob: f32,
+        topk: Vec<Ranked<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        set: Option<Vec<Ranked<'a>>>,
+    },
+    Labels {
+        labels: Vec<&'a str>,
+        probs: Map<'a, f32>,
+    },
+    Values {
+        values: Map<'a, f64>,
+        /// Without an end: null.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        low: Option<Map<'a, f64>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        high: Option<Map<'a, f64>>,
+    },
+    Error {
+        error: &'a str,
+    },
 }
 
 #[derive(serde::Serialize)]
@@ -76,7 +102,20 @@ impl<T: Serialize> Serialize for Map<'_, T> {
 impl<W: Write> Writer<W> {
     /// `top`: how many classes are written of each prediction.
     pub(crate) fn new(out: W, format: Format, top: usize, task: &Task) -> Self {
-        Self { out, format, top: top.clamp(1, task.outputs().max(1)), task: task.clone(), count: 0, widths: [6, 5] }
+        Self {
+            out,
+            format,
+            top: top.clamp(1, task.outputs().max(1)),
+            task: task.clone(),
+            coverage: None,
+            count: 0,
+            widths: [6, 5],
+        }
+    }
+
+    /// The same where predictions have the sets or intervals of a coverage.
+    pub(crate) fn covering(self, coverage: Option<f64>) -> Self {
+        Self { coverage, ..self }
     }
 
     /// Makes room for `sources` in the table's first column; the columns of lines written before stay as they are.
@@ -122,24 +161,37 @@ impl<W: Write> Writer<W> {
     fn json(&self, source: &str, answer: Result<&Prediction, &str>) -> io::Result<String> {
         let answer = match answer {
             Err(error) => Answer::Error { error },
-            Ok(Prediction::Class { ranked }) => {
+            Ok(Prediction::Class { ranked, set }) => {
                 let line = |class: &Scored| (class.index, class.probability);
-                let topk = ranked.iter().take(self.top);
-                let topk: Vec<Ranked> = topk
-                    .map(|class| Ranked { label: &class.name, index: class.index, prob: class.probability })
-                    .collect();
+                let first = |count: usize| -> Vec<Ranked> {
+                    let ranked = ranked.iter().take(count);
+                    ranked
+                        .map(|class| Ranked { label: &class.name, index: class.index, prob: class.probability })
+                        .collect()
+                };
                 let (index, prob) = ranked.first().map(line).unwrap_or_default();
-                Answer::Class { label: ranked.first().map_or("", |class| &class.name), index, prob, topk }
+                let label = ranked.first().map_or("", |class| &class.name);
+                Answer::Class { label, index, prob, topk: first(self.top), set: set.map(first) }
             }
             Ok(prediction @ Prediction::Labels { scored, .. }) => Answer::Labels {
                 labels: prediction.labels().into_iter().map(|label| label.name.as_str()).collect(),
                 probs: Map(scored.iter().map(|label| (label.name.as_str(), label.probability)).collect()),
             },
-            Ok(Prediction::Values { values }) => {
-                Answer::Values { values: Map(values.iter().map(|(name, value)| (name.as_str(), *value)).collect()) }
+            Ok(Prediction::Values { values, margins }) => {
+                let shifted = |sign: f64| {
+                    let margins = margins.as_ref()?.iter();
+                    let ends = values
+                        .iter()
+                        .zip(margins)
+                        .map(|((name, value), margin)| (name.as_str(), value + sign * margin));
+                    Some(Map(ends.collect()))
+                };
+                let values = Map(values.iter().map(|(name, value)| (name.as_str(), *value)).collect());
+                Answer::Values { values, low: shifted(-1.0), high: shifted(1.0) }
             }
         };
-        Ok(serde_json::to_string(&Line { v: 1, source, answer })?)
+        let coverage = self.coverage.filter(|_| !matches!(answer, Answer::Error { .. }));
+        Ok(serde_json::to_string(&Line { v: 1, source, answer, coverage })?)
     }
 
     /// The first line of a table, of CSV: once.
@@ -154,26 +206,36 @@ impl<W: Write> Writer<W> {
                 Task::Classification(_) => {
                     cells.extend(["label", "index", "prob"].map(String::from));
                     cells.extend((2..=self.top).flat_map(|rank| [format!("label{rank}"), format!("prob{rank}")]));
+                    cells.extend(self.coverage.map(|_| "set".to_owned()));
                 }
                 Task::MultiLabel(_) => {
                     cells.push("labels".into());
                     cells.extend(names.map(|name| format!("p_{name}")));
                 }
-                Task::Regression(_) => cells.extend(names.cloned()),
+                Task::Regression(_) => {
+                    cells.extend(names.clone().cloned());
+                    let ends = |name| [format!("low_{name}"), format!("high_{name}")];
+                    cells.extend(self.coverage.iter().flat_map(|_| names.clone().flat_map(ends)));
+                }
             }
             cells.push("error".into());
             return csv_line(&mut self.out, &cells);
         }
         let [first, second] = self.widths;
         match &self.task {
+            Task::Classification(_) if self.coverage.is_some() => {
+                writeln!(self.out, "{:first$}  {:second$}    prob  set", "source", "label")
+            }
             Task::Classification(_) if self.top == 1 => {
                 writeln!(self.out, "{:first$}  {:second$}    prob", "source", "label")
             }
             Task::Classification(_) => writeln!(self.out, "{:first$}  {:second$}    prob  next", "source", "label"),
             Task::MultiLabel(_) => writeln!(self.out, "{:first$}  labels", "source"),
             Task::Regression(_) => {
-                let names: Vec<String> = names.map(|name| format!("{:>12}", shown(name))).collect();
-                writeln!(self.out, "{:first$}  {}", "source", names.join("  "))
+                let ends = self.coverage.map(|coverage| format!(" [{} % interval]", (coverage * 1e6).round() / 1e4));
+                let ends = ends.map_or_else(String::new, |ends| format!("{ends:INTERVAL$}"));
+                let names: Vec<String> = names.map(|name| format!("{:>12}{ends}", shown(name))).collect();
+                writeln!(self.out, "{:first$}  {}", "source", names.join("  ").trim_end())
             }
         }
     }
@@ -183,49 +245,65 @@ impl<W: Write> Writer<W> {
         let [first, second] = self.widths;
         let rest = match answer {
             Err(error) => format!("error: {}", shown(error)),
-            Ok(Prediction::Class { ranked }) => {
-                let mut classes = ranked.iter().take(self.top);
+            Ok(Prediction::Class { ranked, set }) => {
+                // With a set that is what follows, whole.
+                let mut classes = ranked.iter().take(set.unwrap_or(self.top));
                 let best = classes
                     .next()
                     .map(|class| format!("{:second$}  {:>6}", shown(&class.name), percent(class.probability)));
-                let next: Vec<String> = classes.map(scored).collect();
+                let first = ranked.first().filter(|_| set.is_some()).map(scored);
+                let next: Vec<String> = first.into_iter().chain(classes.map(scored)).collect();
                 format!("{}  {}", best.unwrap_or_default(), next.join(", "))
             }
             Ok(prediction @ Prediction::Labels { .. }) => match prediction.labels().as_slice() {
                 [] => "none".to_owned(),
                 labels => labels.iter().map(|label| scored(label)).collect::<Vec<_>>().join(", "),
             },
-            Ok(Prediction::Values { values }) => values
-                .iter()
-                .map(|(name, value)| format!("{:>1$}", number(*value), shown(name).chars().count().max(12)))
-                .collect::<Vec<_>>()
-                .join("  "),
+            Ok(Prediction::Values { values, margins }) => {
+                let cell = |(at, (name, value)): (usize, &(String, f64))| {
+                    let margin = margins.as_ref().and_then(|margins| margins.get(at));
+                    let ends =
+                        margin.map(|margin| format!(" [{} to {}]", number(value - margin), number(value + margin)));
+                    let ends = ends.map_or_else(String::new, |ends| format!("{ends:INTERVAL$}"));
+                    format!("{:>1$}{ends}", number(*value), shown(name).chars().count().max(12))
+                };
+                values.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ")
+            }
         };
         format!("{:first$}  {rest}", ending(&shown(source)))
     }
 
     /// A row of CSV.
     fn cells(&self, source: &str, answer: Result<&Prediction, &str>) -> Vec<String> {
+        let asked = usize::from(self.coverage.is_some());
         let between = match &self.task {
-            Task::Classification(_) => 1 + 2 * self.top,
+            Task::Classification(_) => 1 + 2 * self.top + asked,
             Task::MultiLabel(task) => 1 + task.labels.len(),
-            Task::Regression(task) => task.targets.len(),
+            Task::Regression(task) => task.targets.len() * (1 + 2 * asked),
         };
         let mut cells = vec![source.to_owned()];
         match answer {
             Err(_) => {}
-            Ok(Prediction::Class { ranked }) => {
+            Ok(Prediction::Class { ranked, set }) => {
                 for (rank, class) in ranked.iter().take(self.top).enumerate() {
                     cells.push(class.name.clone());
                     cells.extend((rank == 0).then(|| class.index.to_string()));
                     cells.push(class.probability.to_string());
                 }
+                let names = |set: usize| ranked.iter().take(set).map(|class| class.name.as_str()).collect::<Vec<_>>();
+                cells.extend(set.map(|set| names(set).join(";")));
             }
             Ok(prediction @ Prediction::Labels { scored, .. }) => {
                 cells.push(prediction.labels().iter().map(|label| label.name.as_str()).collect::<Vec<_>>().join(";"));
                 cells.extend(scored.iter().map(|label| label.probability.to_string()));
             }
-            Ok(Prediction::Values { values }) => cells.extend(values.iter().map(|(_, value)| value.to_string())),
+            Ok(Prediction::Values { values, margins }) => {
+                cells.extend(values.iter().map(|(_, value)| value.to_string()));
+                // Without an end the cell is empty.
+                let end = |end: f64| if end.is_finite() { end.to_string() } else { String::new() };
+                let margins = values.iter().zip(margins.iter().flatten());
+                cells.extend(margins.flat_map(|((_, value), margin)| [end(value - margin), end(value + margin)]));
+            }
         }
         cells.resize(1 + between, String::new());
         cells.push(answer.err().unwrap_or_default().to_owned());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use data::{InputSpec, TableSpec};
-use infer::{BATCH, Predictor, Sample};
+use infer::{BATCH, Calibration, Predictor, Sample};
 
 use crate::failure::{Failure, tell};
 use crate::output::{Format, Writer};
@@ -33,6 +33,12 @@ pub(crate) struct Predict {
     /// Inputs that go through the network at once; 1 answers each row of a slow pipe at once
     #[arg(long, value_name = "N", default_value_t = BATCH, value_parser = positive)]
     batch: usize,
+    /// Also answer with a set of classes, or with an interval, that holds the truth with this probability, such as 0.95
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "no_calibration")]
+    coverage: Option<f64>,
+    /// Probabilities as the network was trained to give them: without the temperature that validation found
+    #[arg(long)]
+    no_calibration: bool,
     /// auto, cpu, flex, ndarray, cuda, metal, vulkan, wgpu; with :N for one of several
     #[arg(long, env = "STRIATE_DEVICE", value_name = "NAME", default_value = "auto")]
     device: String,
@@ -45,6 +51,13 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (1..=1 << 16).contains(&number) => Ok(number),
         _ => Err(format!("expected a whole number from 1 to {}", 1 << 16)),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("expected a number between 0 and 1, such as 0.95".into()),
     }
 }
 
@@ -72,9 +85,19 @@ impl Predict {
         if let (Some(note), false) = (&selected.note, self.quiet) {
             tell(note);
         }
-        let predictor = Predictor::load(&file, &selected.device)?.with_batch(self.batch);
+        let mut predictor = Predictor::load(&file, &selected.device)?.with_batch(self.batch);
+        if self.no_calibration {
+            predictor = predictor.without_calibration();
+        }
+        if let Some(coverage) = self.coverage {
+            predictor = predictor.with_coverage(coverage)?;
+            if !self.quiet {
+                warn_of_few(&predictor, coverage);
+            }
+        }
         let started = Instant::now();
         let writer = Writer::new(io::stdout().lock(), self.format, self.top_k, predictor.task());
+        let writer = writer.covering(self.coverage);
         let mut output = Output { predictor: &predictor, writer, waiting: Vec::new(), done: 0, failed: 0 };
         // The threads get the recipe alone: they need no network.
         let input = predictor.input().clone();
@@ -105,6 +128,18 @@ impl Predict {
             return Err(Failure::data(what));
         }
         Ok(())
+    }
+}
+
+/// Says where sets hold all classes and intervals have no ends.
+fn warn_of_few(predictor: &Predictor, coverage: f64) {
+    let (Some(limits), Some(calibration)) = (&predictor.reading().limits, predictor.calibration()) else { return };
+    if limits.is_unbounded() {
+        tell(format_args!(
+            "warning: --coverage {coverage} needs {} validation samples, the model has {}: every answer holds everything",
+            Calibration::needed(coverage),
+            calibration.samples()
+        ));
     }
 }
 

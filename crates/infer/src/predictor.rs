@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use data::{Batch, ImageSpec, InputSpec, Inputs, image};
 use models::{Model, ModelFile, Pass, Plan};
-use tasks::{Prediction, Task};
+use tasks::{Calibration, Prediction, Reading, Task};
 
 use crate::Error;
 
@@ -24,6 +24,8 @@ pub struct Predictor {
     /// The fast way, where the device has one.
     plan: Option<Arc<Plan>>,
     task: Task,
+    calibration: Option<Calibration>,
+    reading: Reading,
     device: Device,
     batch: usize,
 }
@@ -39,10 +41,54 @@ impl Predictor {
     /// If the file is no whole striate model, or its task doesn't fit its network.
     pub fn load(path: &Path, device: &Device) -> Result<Self, Error> {
         let file = ModelFile::load(path, device)?;
-        let bad = |what: String| Error::Task { path: path.to_owned(), what };
-        let task = Task::stored(file.task, file.model.outputs()).map_err(bad)?;
+        let bad = |key| move |what: String| Error::Meaning { path: path.to_owned(), key, what };
+        let task = Task::stored(file.task, file.model.outputs()).map_err(bad("task"))?;
+        let calibration = file.calibration.map(|section| Calibration::stored(section, &task)).transpose();
+        let calibration = calibration.map_err(bad("calibration"))?;
+        let temperature = calibration.as_ref().map_or(1.0, Calibration::temperature);
+        let reading = Reading { temperature, limits: None };
         let plan = file.model.plan().map(Arc::new);
-        Ok(Self { model: file.model, plan, task, device: device.clone(), batch: BATCH }.with_batch(BATCH))
+        let device = device.clone();
+        Ok(Self { model: file.model, plan, task, calibration, reading, device, batch: BATCH }.with_batch(BATCH))
+    }
+
+    /// The same with probabilities as the network was trained to give them: at temperature 1.
+    pub fn without_calibration(self) -> Self {
+        Self { calibration: None, reading: Reading::default(), ..self }
+    }
+
+    /// The same with sets of classes, or intervals of numbers, that hold the truth with a probability of `coverage`: see
+    /// [`Calibration::limits`] for what is promised.
+    ///
+    /// # Errors
+    /// If `coverage` isn't between 0 and 1, the model answers by labels, or its file holds no scores of held-out samples.
+    pub fn with_coverage(self, coverage: f64) -> Result<Self, Error> {
+        if let Task::MultiLabel(_) = self.task {
+            let what =
+                "this model answers by labels; there are sets for classes and intervals for numbers; leave it out";
+            return Err(Error::Coverage { what: what.into(), model: false });
+        }
+        let Some(calibration) = self.calibration.as_ref().filter(|calibration| calibration.has_scores()) else {
+            let what = "the model file holds no scores of validation samples (it is of an older version, was trained without validation, or \
+                        has too many outputs); train again, with validation";
+            return Err(Error::Coverage { what: what.into(), model: true });
+        };
+        let limits = calibration.limits(coverage).map_err(|error| match error {
+            tasks::Error::Option { what, .. } => Error::Coverage { what, model: false },
+            other => Error::Coverage { what: other.to_string(), model: true },
+        })?;
+        let reading = Reading { limits: Some(limits), ..self.reading };
+        Ok(Self { reading, ..self })
+    }
+
+    /// How outputs are read.
+    pub fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// What validation said about how sure the answers may be; `None` where the file doesn't know, or it isn't wanted.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
     }
 
     /// The same with `batch` samples at once (at least 1) instead of [`BATCH`]: more are faster and take more memory. Inputs so large
@@ -75,7 +121,7 @@ impl Predictor {
         let mut predictions = Vec::with_capacity(samples.len());
         for part in samples.chunks(self.batch) {
             let outputs = self.outputs(self.gather(part)?)?;
-            predictions.extend(outputs.chunks(self.task.outputs()).map(|row| self.task.decode(row)));
+            predictions.extend(outputs.chunks(self.task.outputs()).map(|row| self.task.decode_as(row, &self.reading)));
         }
         Ok(predictions)
     }

@@ -96,7 +96,7 @@ impl Show {
 
 /// What stands beside a picture, at most `lines` lines of it.
 fn describe(source: &str, truth: &str, prediction: &Prediction, lines: usize, style: Style) -> Vec<String> {
-    let Prediction::Class { ranked } = prediction else { return Vec::new() };
+    let Prediction::Class { ranked, .. } = prediction else { return Vec::new() };
     let verdict = match ranked.first() {
         Some(class) if class.name == truth => format!("it says {}, and so it is", class.name),
         Some(class) => format!("it says {}, but it is {truth}", class.name),

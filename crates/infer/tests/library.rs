@@ -9,7 +9,7 @@ use scratch::{Scratch, classes, device, pgm, pictures, pixels, rows, values};
 
 fn probabilities(predictions: &[Prediction]) -> Vec<Vec<f32>> {
     let in_order = |prediction: &Prediction| {
-        let Prediction::Class { ranked } = prediction else { panic!("{prediction:?}") };
+        let Prediction::Class { ranked, .. } = prediction else { panic!("{prediction:?}") };
         let mut by_index: Vec<(usize, f32)> = ranked.iter().map(|class| (class.index, class.probability)).collect();
         by_index.sort_by_key(|(index, _)| *index);
         by_index.into_iter().map(|(_, probability)| probability).collect()

@@ -264,3 +264,77 @@ fn completions_are_printed_for_shells() {
         assert!(done.code == 0 && done.out.contains("predict") && done.out.contains("top-k"), "{shell}: {}", done.err);
     }
 }
+
+#[test]
+fn probabilities_are_calibrated_unless_that_is_not_wanted() {
+    let scratch = Scratch::new();
+    let names = classes(&["cat", "dog", "emu"]);
+    scratch.picture_model();
+    let calibration = serde_json::json!({ "samples": 3, "temperature": 4.0 });
+    scratch.calibrated("warm.safetensors", pictures(), &names, Some(calibration));
+    scratch.write("a.pgm", pgm(1));
+    let ask = |model: &str, more: &[&str]| {
+        let done = scratch.infer(&[&["predict", model, "a.pgm", "--format", "jsonl"], more].concat());
+        assert_eq!(done.code, 0, "{done:?}");
+        done.json().remove(0)
+    };
+    let (plain, warm) = (ask("model.safetensors", &[]), ask("warm.safetensors", &[]));
+    assert_eq!(ask("warm.safetensors", &["--no-calibration"]), plain);
+    let logs = |line: &Value| -> Vec<f64> {
+        line["topk"].as_array().unwrap().iter().map(|class| class["prob"].as_f64().unwrap().ln()).collect()
+    };
+    let (before, after) = (logs(&plain), logs(&warm));
+    assert!(((before[0] - before[2]) / (after[0] - after[2]) - 4.0).abs() < 1e-4, "{plain} {warm}");
+    assert_eq!(plain["label"], warm["label"]);
+    assert!(warm.get("set").is_none() && warm.get("coverage").is_none());
+}
+
+#[test]
+fn sets_and_intervals_are_those_of_the_stored_scores_in_every_format() {
+    let scratch = Scratch::new();
+    let names = classes(&["cat", "dog", "emu"]);
+    // An untrained network says about a third of each: -ln is about 1.1.
+    let scores: Vec<f64> = (1..=39).map(|score| if score <= 20 { 1e-3 } else { 90.0 }).collect();
+    let calibration = serde_json::json!({ "samples": 39, "temperature": 1.0, "scores": [scores] });
+    scratch.calibrated("m.safetensors", pictures(), &names, Some(calibration));
+    scratch.write("a.pgm", pgm(1));
+    let ask = |coverage: &str, format: &str| {
+        let done = scratch.infer(&["predict", "m.safetensors", "a.pgm", "--coverage", coverage, "--format", format]);
+        assert_eq!(done.code, 0, "{done:?}");
+        done
+    };
+    // Rank 20 of 39: the best class alone, though it is less probable than the limit asks.
+    let (half, most) = (ask("0.5", "jsonl").json().remove(0), ask("0.9", "jsonl").json().remove(0));
+    assert_eq!((half["set"].as_array().unwrap().len(), &half["coverage"]), (1, &serde_json::json!(0.5)));
+    assert_eq!(half["set"][0], half["topk"][0]);
+    assert_eq!(most["set"], most["topk"]);
+    let table = ask("0.9", "table").out;
+    assert!(table.contains("prob  set") && ["cat", "dog", "emu"].iter().all(|name| table.contains(name)), "{table}");
+    let csv = ask("0.5", "csv").out;
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("source,label,index,prob,label2,prob2,label3,prob3,set,error"));
+    assert!(lines.next().unwrap().ends_with(&format!(",{},", half["label"].as_str().unwrap())), "{csv}");
+    // 39 samples are one too few for 98 %.
+    let few = ask("0.98", "jsonl");
+    assert_eq!(few.json()[0]["set"].as_array().unwrap().len(), 3);
+    assert!(few.err.contains("--coverage 0.98 needs 49 validation samples, the model has 39"), "{}", few.err);
+
+    let calibration = serde_json::json!({ "samples": 9, "scores": [[1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 20, 30, 40, 50, 60, 70, 80, 90]] });
+    scratch.calibrated("t.safetensors", rows(), &values(&["price", "age"]), Some(calibration));
+    scratch.write("rows.csv", "size,colour\n1,red\nbad,red\n");
+    let ask = |more: &[&str]| scratch.infer(&[&["predict", "t.safetensors", "rows.csv"], more].concat());
+    let done = ask(&["--coverage", "0.5", "--format", "jsonl"]);
+    assert_eq!(done.code, 3);
+    let line = &done.json()[0];
+    for (name, margin) in [("price", 5.0), ("age", 50.0)] {
+        let [value, low, high] = ["values", "low", "high"].map(|key| line[key][name].as_f64().unwrap());
+        assert!((value - low - margin).abs() < 1e-9 && (high - value - margin).abs() < 1e-9, "{line}");
+    }
+    assert!(done.json()[1].get("coverage").is_none());
+    let csv = ask(&["--coverage", "0.5", "--format", "csv"]).out;
+    assert!(csv.starts_with("source,price,age,low_price,high_price,low_age,high_age,error\n"), "{csv}");
+    assert!(csv.lines().take(2).all(|line| line.matches(',').count() == 7), "{csv}");
+    let open = ask(&["--coverage", "0.95", "--format", "jsonl"]);
+    assert!(open.json()[0]["low"]["price"].is_null() && open.json()[0]["high"]["age"].is_null(), "{}", open.out);
+    assert!(ask(&["--coverage", "0.5"]).out.contains("[50 % interval]"));
+}

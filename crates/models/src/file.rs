@@ -1,7 +1,7 @@
 //! The model file: a network with all that predicting needs, in one safetensors file specified in `docs/formats.md`.
 //!
 //! Owns what the metadata says and that it fits the weights. Bytes and atomic writing are in [`container`]; what `task`,
-//! `provenance` and `metrics` mean is known to the crates above, so they stay JSON here.
+//! `provenance`, `metrics` and `calibration` mean is known to the crates above, so they stay JSON here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -32,6 +32,8 @@ pub struct ModelFile {
     pub provenance: Value,
     /// How good they were on which split.
     pub metrics: Value,
+    /// How sure the answers may be said to be: the `Calibration` of `crates/tasks`. `None` without held-out samples.
+    pub calibration: Option<Value>,
 }
 
 /// What a model file says without its weights.
@@ -49,6 +51,8 @@ pub struct ModelHeader {
     pub provenance: Value,
     /// How good they were on which split.
     pub metrics: Value,
+    /// How sure the answers may be said to be: the `Calibration` of `crates/tasks`, if there is one.
+    pub calibration: Option<Value>,
     /// Names and shapes of the tensors, in the order of the file (by name).
     pub tensors: Vec<(String, Vec<usize>)>,
 }
@@ -78,7 +82,7 @@ impl ModelFile {
                 ));
             }
         }
-        let metadata = BTreeMap::from([
+        let mut metadata = BTreeMap::from([
             ("format".to_owned(), FORMAT.to_owned()),
             ("version".to_owned(), VERSION.to_string()),
             ("model".to_owned(), json(self.model.config(), path)?),
@@ -88,6 +92,7 @@ impl ModelFile {
             ("provenance".to_owned(), self.provenance.to_string()),
             ("metrics".to_owned(), self.metrics.to_string()),
         ]);
+        metadata.extend(self.calibration.iter().map(|section| ("calibration".to_owned(), section.to_string())));
         container::pack(path, &metadata, &tensors)
     }
 
@@ -106,7 +111,13 @@ impl ModelFile {
             tensors.insert(entry.name.clone(), container::tensor(&mut file, &header, entry, path)?);
         }
         let model = load_tensors(model, tensors).map_err(|error| Error::file(path, error))?;
-        Ok(Self { model, task: about.task, provenance: about.provenance, metrics: about.metrics })
+        Ok(Self {
+            model,
+            task: about.task,
+            provenance: about.provenance,
+            metrics: about.metrics,
+            calibration: about.calibration,
+        })
     }
 
     /// Reads everything but the weights.
@@ -155,6 +166,10 @@ impl ModelHeader {
             task: field(header, "task", path)?,
             provenance: field(header, "provenance", path)?,
             metrics: field(header, "metrics", path)?,
+            calibration: match header.metadata.contains_key("calibration") {
+                true => Some(field(header, "calibration", path)?),
+                false => None,
+            },
             tensors: header.tensors.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect(),
         })
     }

@@ -29,6 +29,7 @@ fn model_file(preset: &str, seed: u64) -> ModelFile {
         task: json!({"task": "classification", "classes": ["a", "b"]}),
         provenance: json!({"seed": seed, "data": "digits"}),
         metrics: json!({"test": {"accuracy": 0.123456789012345}}),
+        calibration: None,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod cells;
 mod chart;
 mod classes;
 mod comparison;
+mod coverage;
 mod curves;
 mod grid;
 mod html;
@@ -23,6 +24,7 @@ mod values;
 
 pub use calibration::Calibration;
 pub use comparison::{Beside, ComparedRun, Comparison, Flipped, Interval};
+pub use coverage::{Coverage, CoverageRow};
 pub use grid::grid;
 pub use html::escaped;
 pub use page::{Answer, ClassRow, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::html::{document, escaped, grouped, name, number, table};
-use crate::{Calibration, Picture, classes, curves, samples, values};
+use crate::{Calibration, Coverage, Picture, classes, curves, samples, values};
 
 /// Everything that the page shows. Undefined numbers are `None`, texts are as they come: escaping is done here.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Page {
     pub best_epoch: usize,
     /// What the best model answers on samples that it didn't learn from.
     pub held_out: Option<HeldOut>,
+    /// How far these answers can be relied on.
+    pub coverage: Option<Coverage>,
     /// The network, layer by layer.
     pub layers: Vec<Layer>,
     /// Shape of one input, in words.
@@ -231,6 +233,7 @@ impl Page {
                 }
             },
         }
+        out += &self.coverage.as_ref().map_or_else(String::new, Coverage::section);
         out + &self.network() + &self.again()
     }
 
@@ -292,7 +295,7 @@ impl Page {
 }
 
 /// Sections that the page may have, for its table of contents.
-const CONTENTS: [(&str, &str); 10] = [
+const CONTENTS: [(&str, &str); 11] = [
     ("summary", "Summary"),
     ("curves", "Learning curves"),
     ("classes", "Classes"),
@@ -301,6 +304,7 @@ const CONTENTS: [(&str, &str); 10] = [
     ("calibration", "Calibration"),
     ("mistakes", "Mistakes"),
     ("doubts", "Least certain"),
+    ("coverage", "Temperature and coverage"),
     ("network", "Network"),
     ("again", "Configuration"),
 ];

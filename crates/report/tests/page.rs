@@ -1,8 +1,8 @@
 //! The page of runs that nobody wishes for: hostile names, one class, a thousand, numbers that aren't finite, nothing measured at all.
 
 use report::{
-    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Flipped, HeldOut, Layer, Outcome, Page, Picture,
-    Share, Shown, TargetRow,
+    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Flipped, HeldOut, Layer,
+    Outcome, Page, Picture, Share, Shown, TargetRow,
 };
 
 /// Names in any script, with whatever HTML gives a meaning to.
@@ -20,6 +20,21 @@ const NAMES: [&str; 9] = [
 
 fn answer(truth: usize, predicted: usize, classes: usize) -> Answer {
     Answer { truth, predicted, confidence: 0.7, second: (predicted + 1) % classes, runner_up: 0.2 }
+}
+
+/// Of a target with that name, measured and without a limit.
+fn coverage(name: &str) -> Coverage {
+    let share = Share { value: 0.9, low: 0.8, high: 1.0 };
+    let row = CoverageRow { target: Some(name.to_owned()), asked: 0.95, covered: Some(share), size: Some(f64::NAN) };
+    Coverage {
+        split: "test",
+        temperature: Some(1.5),
+        fitted_on: 1234,
+        note: Some(name.to_owned()),
+        loss: Some([0.5, f64::INFINITY]),
+        error: None,
+        rows: vec![row.clone(), CoverageRow { covered: None, size: None, ..row }],
+    }
 }
 
 fn classes(names: &[String]) -> Page {
@@ -48,6 +63,7 @@ fn classes(names: &[String]) -> Page {
         results: "epoch,train/loss,val/loss,metrics/<script>\n1,0.5,NaN,0.5\n2,inf,,0.75\n".to_owned(),
         best_epoch: 2,
         held_out: Some(HeldOut { split: "test", samples: 18, metrics: vec![(names[0].clone(), f64::NAN)], outcome }),
+        coverage: Some(coverage(&names[0])),
         layers: vec![Layer { name: names[0].clone(), kind: names[0].clone(), output: vec![1, 2], ..Layer::default() }],
         input: names[0].clone(),
         configuration: format!("data = \"{}\"", names[0]),

@@ -5,7 +5,7 @@ use data::{BatchTargets, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::task::{check_stored, given_weights, label_smoothing, only_loss};
-use crate::{ClassWeights, Error, LossOptions, Prediction, Scored};
+use crate::{ClassWeights, Error, LossOptions, Prediction, Reading, Scored};
 
 /// Single-label classification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,8 +93,8 @@ impl Classification {
         (log_p * q).sum().mul_scalar(-1.0 / batch as f32)
     }
 
-    pub(crate) fn decode(&self, outputs: &[f32]) -> Prediction {
-        let softmax = Softmax::of(outputs);
+    pub(crate) fn decode(&self, outputs: &[f32], reading: &Reading) -> Prediction {
+        let softmax = Softmax::at(outputs, reading.temperature);
         let mut ranked: Vec<Scored> = self
             .classes
             .iter()
@@ -104,11 +104,21 @@ impl Classification {
             .collect();
         // By logit, not by probability: far from the top several round to the same one.
         ranked.sort_by(|a, b| logit(outputs[b.index]).total_cmp(&logit(outputs[a.index])));
-        Prediction::Class { ranked }
+        let set = reading
+            .limits
+            .as_ref()
+            .map(|limits| limits.set_len(ranked.iter().map(|class| -softmax.log_probability(outputs[class.index]))));
+        Prediction::Class { ranked, set }
     }
 
-    pub(crate) fn row(&self, outputs: &[f32], targets: Option<&BatchTargets>, index: usize) -> Vec<String> {
-        let softmax = Softmax::of(outputs);
+    pub(crate) fn row(
+        &self,
+        outputs: &[f32],
+        temperature: f64,
+        targets: Option<&BatchTargets>,
+        index: usize,
+    ) -> Vec<String> {
+        let softmax = Softmax::at(outputs, temperature);
         let name = |class: usize| self.classes.get(class).cloned().unwrap_or_default();
         let truth = targets.and_then(|targets| dominant_class(targets, index));
         let mut cells = vec![truth.map(name).unwrap_or_default(), name(softmax.best)];
@@ -148,6 +158,9 @@ pub(crate) fn logit(x: f32) -> f64 {
 pub(crate) struct Softmax {
     /// Index of the largest logit, the first of equals.
     pub(crate) best: usize,
+    /// Divides the logits. In f64, where those that differ go on differing.
+    temperature: f64,
+    /// The largest logit, divided.
     max: f64,
     /// Sum of `exp(x - max)` over all but `best`.
     rest: f64,
@@ -155,25 +168,30 @@ pub(crate) struct Softmax {
 
 impl Softmax {
     pub(crate) fn of(outputs: &[f32]) -> Self {
+        Self::at(outputs, 1.0)
+    }
+
+    /// Of the logits divided by `temperature`.
+    pub(crate) fn at(outputs: &[f32], temperature: f64) -> Self {
         let (mut best, mut max) = (0, f64::NEG_INFINITY);
         for (index, &x) in outputs.iter().enumerate() {
-            if logit(x) > max {
-                (best, max) = (index, logit(x));
+            if logit(x) / temperature > max {
+                (best, max) = (index, logit(x) / temperature);
             }
         }
         let others = outputs.iter().enumerate().filter(|&(index, _)| index != best);
-        let rest = others.map(|(_, &x)| (logit(x) - max).exp()).sum();
-        Self { best, max, rest }
+        let rest = others.map(|(_, &x)| (logit(x) / temperature - max).exp()).sum();
+        Self { best, temperature, max, rest }
     }
 
     /// Log of the probability of an output of this row.
     pub(crate) fn log_probability(&self, x: f32) -> f64 {
-        logit(x) - self.max - self.rest.ln_1p()
+        logit(x) / self.temperature - self.max - self.rest.ln_1p()
     }
 
     /// Probability of an output of this row.
     pub(crate) fn probability(&self, x: f32) -> f64 {
-        (logit(x) - self.max).exp() / (1.0 + self.rest)
+        (logit(x) / self.temperature - self.max).exp() / (1.0 + self.rest)
     }
 
     /// Log of `p / (1 - p)` of output `index` of this row: orders as the probability does, without saturating near 1.

@@ -1,8 +1,9 @@
 //! What turns a network's outputs and its targets into a loss, metrics and predictions: one file for each task.
 //!
 //! A [`Task`] is made from the targets of a data set, trains ([`Task::loss`]), is measured ([`Metrics`]) and answers
-//! ([`Task::decode`]); it is stored in the model file as JSON. Knows nothing of networks, files or devices.
+//! ([`Task::decode`], calibrated: [`Task::decode_as`]); it is stored in the model file as JSON. Knows nothing of networks, files or devices.
 
+mod calibration;
 mod classification;
 mod error;
 mod goal;
@@ -13,6 +14,7 @@ mod prediction;
 mod regression;
 mod task;
 
+pub use calibration::{Calibration, CalibrationFit, Limits, Reading};
 pub use classification::Classification;
 pub use error::Error;
 pub use goal::Goal;

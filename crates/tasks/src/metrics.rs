@@ -22,6 +22,7 @@ use classes::ClassSums;
 use errors::ErrorSums;
 use labels::LabelSums;
 
+pub(crate) use labels::bce;
 pub use report::{ClassReport, Report, TargetReport, wilson};
 
 /// What is known of a scalar metric by its name.

@@ -91,18 +91,28 @@ impl MultiLabel {
         }
     }
 
-    pub(crate) fn decode(&self, outputs: &[f32]) -> Prediction {
+    pub(crate) fn decode(&self, outputs: &[f32], temperature: f64) -> Prediction {
         let scored = self
             .labels
             .iter()
             .zip(outputs)
             .enumerate()
-            .map(|(index, (name, &x))| Scored { index, name: name.clone(), probability: sigmoid(x) as f32 })
+            .map(|(index, (name, &x))| Scored {
+                index,
+                name: name.clone(),
+                probability: sigmoid(x, temperature) as f32,
+            })
             .collect();
         Prediction::Labels { scored, threshold: THRESHOLD }
     }
 
-    pub(crate) fn row(&self, outputs: &[f32], targets: Option<&BatchTargets>, index: usize) -> Vec<String> {
+    pub(crate) fn row(
+        &self,
+        outputs: &[f32],
+        temperature: f64,
+        targets: Option<&BatchTargets>,
+        index: usize,
+    ) -> Vec<String> {
         let joined = |applies: &dyn Fn(usize) -> bool| {
             let names =
                 self.labels.iter().enumerate().filter(|&(label, _)| applies(label)).map(|(_, name)| name.as_str());
@@ -111,7 +121,7 @@ impl MultiLabel {
         let truth = targets.map(|targets| joined(&|label| label_applies(targets, index, label)));
         let predicted = joined(&|label| outputs.get(label).is_some_and(|&x| is_predicted(x)));
         let mut cells = vec![truth.unwrap_or_default(), predicted];
-        cells.extend(outputs.iter().map(|&x| (sigmoid(x) as f32).to_string()));
+        cells.extend(outputs.iter().map(|&x| (sigmoid(x, temperature) as f32).to_string()));
         cells
     }
 }
@@ -137,7 +147,7 @@ pub(crate) fn is_predicted(x: f32) -> bool {
     x >= 0.0
 }
 
-/// Probability of a logit.
-pub(crate) fn sigmoid(x: f32) -> f64 {
-    1.0 / (1.0 + (-logit(x)).exp())
+/// Probability of a logit that is divided by `temperature`.
+pub(crate) fn sigmoid(x: f32, temperature: f64) -> f64 {
+    1.0 / (1.0 + (-logit(x) / temperature).exp())
 }

@@ -10,6 +10,9 @@ pub enum Prediction {
     Class {
         /// Every class, the most probable first; equals in the order of the classes. The probabilities sum to 1.
         ranked: Vec<Scored>,
+        /// How many of them, from the first on, make the set that holds the true one with the coverage that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        set: Option<usize>,
     },
     /// Any number of labels.
     Labels {
@@ -22,6 +25,10 @@ pub enum Prediction {
     Values {
         /// Target name and predicted number, in the order of the targets.
         values: Vec<(String, f64)>,
+        /// By how much each may be off, up or down, in its units, so that the true one is within with the coverage that was asked for;
+        /// infinite where too few samples say so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        margins: Option<Vec<f64>>,
     },
 }
 
@@ -40,7 +47,7 @@ impl Prediction {
     /// The most probable class; `None` for other tasks.
     pub fn top(&self) -> Option<&Scored> {
         match self {
-            Self::Class { ranked } => ranked.first(),
+            Self::Class { ranked, .. } => ranked.first(),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use data::{BatchTargets, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassWeights, Error, LossOptions, Prediction};
+use crate::{ClassWeights, Error, LossOptions, Prediction, Reading};
 
 /// Regression with one or more targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,9 +92,12 @@ impl Regression {
         f64::from(output.clamp(f32::MIN, f32::MAX)) * f64::from(self.std[column]) + f64::from(self.mean[column])
     }
 
-    pub(crate) fn decode(&self, outputs: &[f32]) -> Prediction {
+    pub(crate) fn decode(&self, outputs: &[f32], reading: &Reading) -> Prediction {
         let named = self.targets.iter().zip(outputs).enumerate();
-        Prediction::Values { values: named.map(|(column, (name, &x))| (name.clone(), self.value(column, x))).collect() }
+        let values = named.map(|(column, (name, &x))| (name.clone(), self.value(column, x))).collect();
+        let margins =
+            reading.limits.as_ref().map(|limits| (0..self.targets.len()).map(|at| limits.score(at)).collect());
+        Prediction::Values { values, margins }
     }
 
     pub(crate) fn header(&self) -> Vec<String> {
@@ -105,16 +108,20 @@ impl Regression {
     }
 
     pub(crate) fn row(&self, outputs: &[f32], targets: Option<&BatchTargets>, index: usize) -> Vec<String> {
-        let truth = |column| match targets {
-            Some(BatchTargets::Dense { width, values }) => values.get(index * width + column).copied(),
-            Some(BatchTargets::Classes(classes)) => classes.get(index).map(|&class| class as f32),
-            None => None,
-        };
+        let truth = |column| targets.and_then(|targets| truth(targets, index, column));
         let pair = |(column, &x): (usize, &f32)| {
             let predicted = (self.value(column, x) as f32).to_string();
             [truth(column).map(|value| value.to_string()).unwrap_or_default(), predicted]
         };
         outputs.iter().enumerate().take(self.targets.len()).flat_map(pair).collect()
+    }
+}
+
+/// The target `column` of row `index`.
+pub(crate) fn truth(targets: &BatchTargets, index: usize, column: usize) -> Option<f32> {
+    match targets {
+        BatchTargets::Dense { width, values } => values.get(index * width + column).copied(),
+        BatchTargets::Classes(classes) => classes.get(index).map(|&class| class as f32),
     }
 }
 

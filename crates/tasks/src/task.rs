@@ -4,7 +4,10 @@ use burn::tensor::Tensor;
 use data::{BatchTargets, Outputs, Target, Targets};
 use serde::{Deserialize, Serialize};
 
-use crate::{Classification, Error, Goal, Metrics, MultiLabel, Prediction, Regression};
+use crate::classification::{Softmax, dominant_class, logit};
+use crate::metrics::bce;
+use crate::multi_label::label_applies;
+use crate::{Classification, Error, Goal, Metrics, MultiLabel, Prediction, Reading, Regression};
 
 /// What a network is asked for. Stored in the model file as JSON, with the kind under `task`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -217,23 +220,61 @@ impl Task {
     /// What the network's outputs for one sample mean, `[outputs]`. Infinite outputs are taken as the largest number, NaN as the
     /// lowest (a NaN of a regression stays one).
     pub fn decode(&self, outputs: &[f32]) -> Prediction {
+        self.decode_as(outputs, &Reading::default())
+    }
+
+    /// The same with the temperature of a [`Calibration`](crate::Calibration), and with sets or intervals where `reading` has limits.
+    /// Labels have neither.
+    pub fn decode_as(&self, outputs: &[f32], reading: &Reading) -> Prediction {
         match self {
-            Self::Classification(task) => task.decode(outputs),
-            Self::MultiLabel(task) => task.decode(outputs),
-            Self::Regression(task) => task.decode(outputs),
+            Self::Classification(task) => task.decode(outputs, reading),
+            Self::MultiLabel(task) => task.decode(outputs, reading.temperature),
+            Self::Regression(task) => task.decode(outputs, reading),
         }
     }
 
-    /// The same as plain numbers, in the order of the names: the probability of each class or label, or the values in the user's units.
-    pub fn numbers(&self, outputs: &[f32]) -> Vec<f64> {
+    /// The same as plain numbers, in the order of the names: the probability of each class or label at `temperature` (1: as the network
+    /// was trained), or the values in the user's units.
+    pub fn numbers(&self, outputs: &[f32], temperature: f64) -> Vec<f64> {
         match self {
             Self::Classification(_) => {
-                let softmax = crate::classification::Softmax::of(outputs);
+                let softmax = Softmax::at(outputs, temperature);
                 outputs.iter().map(|&x| softmax.probability(x)).collect()
             }
-            Self::MultiLabel(_) => outputs.iter().map(|&x| crate::multi_label::sigmoid(x)).collect(),
+            Self::MultiLabel(_) => outputs.iter().map(|&x| crate::multi_label::sigmoid(x, temperature)).collect(),
             Self::Regression(task) => outputs.iter().enumerate().map(|(column, &x)| task.value(column, x)).collect(),
         }
+    }
+
+    /// How far `outputs` of one sample (`[outputs]`) are from its targets, row `index` of `targets`: for classes one number, -ln of the true
+    /// one's probability; for labels -ln of the probability of what each is; for numbers |prediction - truth|, in the user's units. NaN
+    /// where there is no target.
+    pub fn scores(&self, outputs: &[f32], targets: &BatchTargets, index: usize, temperature: f64) -> Vec<f64> {
+        let each = outputs.iter().enumerate();
+        match self {
+            Self::Classification(_) => {
+                let truth = dominant_class(targets, index).and_then(|class| outputs.get(class));
+                vec![truth.map_or(f64::NAN, |&x| -Softmax::at(outputs, temperature).log_probability(x))]
+            }
+            Self::MultiLabel(_) => each
+                .map(|(label, &x)| {
+                    bce(logit(x) / temperature, f64::from(u8::from(label_applies(targets, index, label))))
+                })
+                .collect(),
+            Self::Regression(task) => each
+                .map(|(column, &x)| {
+                    let truth = crate::regression::truth(targets, index, column);
+                    truth.map_or(f64::NAN, |truth| (task.value(column, x) - f64::from(truth)).abs())
+                })
+                .collect(),
+        }
+    }
+
+    /// -ln of the probability of each class, in their order: exact where a probability is next to 0 or 1. Empty for other tasks.
+    pub fn surprises(&self, outputs: &[f32], temperature: f64) -> Vec<f64> {
+        let Self::Classification(_) = self else { return Vec::new() };
+        let softmax = Softmax::at(outputs, temperature);
+        outputs.iter().map(|&x| -softmax.log_probability(x)).collect()
     }
 
     /// Column names of a table of predictions (`trainer eval --save-predictions`): `source`, the truth, the prediction, and for
@@ -249,11 +290,18 @@ impl Task {
     }
 
     /// One row of a table of predictions, in the order of [`Task::header`]: `outputs` of the sample called `source`, `[outputs]`,
-    /// and its targets, which are row `index` of `targets`; without targets the truth stays empty.
-    pub fn row(&self, source: &str, outputs: &[f32], targets: Option<&BatchTargets>, index: usize) -> Vec<String> {
+    /// read at `temperature`, and its targets, which are row `index` of `targets`; without targets the truth stays empty.
+    pub fn row(
+        &self,
+        source: &str,
+        outputs: &[f32],
+        temperature: f64,
+        targets: Option<&BatchTargets>,
+        index: usize,
+    ) -> Vec<String> {
         let cells = match self {
-            Self::Classification(task) => task.row(outputs, targets, index),
-            Self::MultiLabel(task) => task.row(outputs, targets, index),
+            Self::Classification(task) => task.row(outputs, temperature, targets, index),
+            Self::MultiLabel(task) => task.row(outputs, temperature, targets, index),
             Self::Regression(task) => task.row(outputs, targets, index),
         };
         std::iter::once(source.to_owned()).chain(cells).collect()

@@ -124,7 +124,7 @@ fn targets_that_teach_nothing_are_refused() {
 #[test]
 fn classes_are_ranked_by_probability_and_sum_to_one() {
     let task = made(&animals());
-    let Prediction::Class { ranked } = task.decode(&[1.0, 3.0, 1.0]) else { panic!() };
+    let Prediction::Class { ranked, .. } = task.decode(&[1.0, 3.0, 1.0]) else { panic!() };
     assert_eq!(ranked.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["dog", "cat", "owl"]);
     assert!((ranked.iter().map(|class| class.probability).sum::<f32>() - 1.0).abs() < 1e-6);
     let expected = 1.0 / (1.0 + 2.0 * (-2.0_f32).exp());
@@ -137,7 +137,7 @@ fn extreme_outputs_are_decoded_to_probabilities() {
     let task = made(&animals());
     for outputs in [[f32::INFINITY, f32::INFINITY, 0.0], [f32::NEG_INFINITY; 3], [f32::NAN, 1e38, -1e38], [f32::NAN; 3]]
     {
-        let Prediction::Class { ranked } = task.decode(&outputs) else { panic!() };
+        let Prediction::Class { ranked, .. } = task.decode(&outputs) else { panic!() };
         let total: f32 = ranked.iter().map(|class| class.probability).sum();
         assert!((total - 1.0).abs() < 1e-6, "{outputs:?}: {ranked:?}");
     }
@@ -151,18 +151,18 @@ fn extreme_outputs_are_decoded_to_probabilities() {
 fn labels_apply_from_a_half_on_and_values_are_in_the_users_units() {
     let prediction = made(&attributes()).decode(&[0.0, -0.1]);
     assert_eq!(prediction.labels().iter().map(|label| label.name.as_str()).collect::<Vec<_>>(), ["wet"]);
-    let Prediction::Values { values } = made(&houses()).decode(&[0.0, 0.0]) else { panic!() };
+    let Prediction::Values { values, .. } = made(&houses()).decode(&[0.0, 0.0]) else { panic!() };
     assert_eq!(values, [("price".to_owned(), 250.0), ("rooms".to_owned(), 3.25)]);
 }
 
 #[test]
 fn plain_numbers_are_those_of_the_decoded_answer_in_the_order_of_the_names() {
     let (task, outputs) = (made(&animals()), [1.0, 3.0, f32::NAN]);
-    let Prediction::Class { ranked } = task.decode(&outputs) else { panic!() };
-    let numbers = task.numbers(&outputs);
+    let Prediction::Class { ranked, .. } = task.decode(&outputs) else { panic!() };
+    let numbers = task.numbers(&outputs, 1.0);
     assert!(ranked.iter().all(|class| numbers[class.index] as f32 == class.probability), "{numbers:?} {ranked:?}");
-    assert_eq!(made(&attributes()).numbers(&[0.0, f32::INFINITY]), [0.5, 1.0]);
-    assert_eq!(made(&houses()).numbers(&[0.0, 0.0]), [250.0, 3.25]);
+    assert_eq!(made(&attributes()).numbers(&[0.0, f32::INFINITY], 1.0), [0.5, 1.0]);
+    assert_eq!(made(&houses()).numbers(&[0.0, 0.0], 1.0), [250.0, 3.25]);
 }
 
 #[test]
@@ -203,12 +203,12 @@ fn rows_of_predictions_fit_their_header() {
     ];
     for (task, targets, outputs, header, row) in cases {
         assert_eq!(task.header(), header);
-        let found = task.row("x.png", &outputs[..task.outputs()], Some(&targets), 1);
+        let found = task.row("x.png", &outputs[..task.outputs()], 1.0, Some(&targets), 1);
         let close = |(a, b): (&String, &&str)| {
             a == b || (b.parse::<f32>().is_ok_and(|b| (a.parse::<f32>().unwrap() - b).abs() < 1e-6))
         };
         assert!(found.len() == row.len() && found.iter().zip(row).all(close), "{found:?}");
-        assert_eq!(task.row("x.png", &outputs[..task.outputs()], None, 1)[1], "");
+        assert_eq!(task.row("x.png", &outputs[..task.outputs()], 1.0, None, 1)[1], "");
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use data::{BatchTargets, Inputs, Loader};
 use models::{Model, Pass};
-use tasks::{Metrics, Task};
+use tasks::{Calibration, CalibrationFit, Metrics, Task};
 
 use crate::Error;
 
@@ -41,18 +41,24 @@ pub fn evaluate_each(
     metrics.ok_or_else(|| Error::Config("the measurement was left".into()))
 }
 
-/// The same until `stop` says so, which is asked after every batch: then there are no metrics.
+/// The same until `stop` says so, which is asked after every batch: then there is nothing. What is measured also says how sure the model's
+/// answers may be said to be.
 ///
 /// # Errors
 /// As [`evaluate`].
-pub(crate) fn evaluate_until(
+pub(crate) fn validate_until(
     model: &Model,
     task: &Task,
     loader: &Loader,
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Result<Option<Metrics>, Error> {
-    measure(model, task, loader, device, &mut |_| Ok(!stop()))
+) -> Result<Option<(Metrics, Calibration)>, Error> {
+    let mut fit = CalibrationFit::new(task);
+    let metrics = measure(model, task, loader, device, &mut |batch| {
+        fit.add(batch.outputs, batch.targets)?;
+        Ok(!stop())
+    })?;
+    Ok(metrics.map(|metrics| (metrics, fit.finish())))
 }
 
 /// Measures as long as `proceed` says true of every batch.

@@ -6,6 +6,7 @@
 mod answers;
 mod checkpoint;
 mod config;
+mod coverage;
 mod divergence;
 pub mod ema;
 mod error;
@@ -33,6 +34,7 @@ mod weights;
 pub use answers::Answers;
 pub use checkpoint::{Checkpoint, Settings};
 pub use config::TrainConfig;
+pub use coverage::{CoverageSums, coverage_json, coverage_of};
 pub use divergence::OnNan;
 pub use ema::Ema;
 pub use error::Error;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use data::{Dataset, InputSpec};
 use models::ModelConfig;
 use report::{Layer, Page, cells};
-use tasks::{Metrics, Task};
+use tasks::{Calibration, Metrics, Task};
 
 use crate::run_folder::MOST_TEXT;
 use crate::{Answers, Checkpoint, Error, Provenance, RunFolder};
@@ -26,6 +26,8 @@ pub struct Known {
     pub dataset: Option<Arc<Dataset>>,
     /// What the best model answered.
     pub measured: Option<(Metrics, Answers)>,
+    /// How sure it may be of them.
+    pub calibration: Option<Calibration>,
     /// What is missing or odd, a line each.
     pub notes: Vec<String>,
     /// What to type next: what it does, and the command.
@@ -38,7 +40,7 @@ pub struct Known {
 /// # Errors
 /// If the system refuses to write, or a sample that is to be shown cannot be read.
 pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
-    let Known { task, model, dataset, measured, mut notes, commands } = known;
+    let Known { task, model, dataset, measured, calibration, mut notes, commands } = known;
     let name = std::fs::canonicalize(run.path()).unwrap_or_else(|_| run.path().to_owned());
     let mut page = Page {
         name: name.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -62,7 +64,8 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
     }
     match (&task, &dataset, &measured) {
         (Some(task), Some(dataset), Some((metrics, answers))) => {
-            let answered = answered::Answered::new(task, dataset, answers);
+            let temperature = calibration.as_ref().map_or(1.0, Calibration::temperature);
+            let answered = answered::Answered::new(task, dataset, answers, temperature);
             RunFolder::write(&run.predictions(answers.split), answered.csv(dataset).as_bytes())?;
             let held_out = answered.held_out(metrics, dataset, &mut notes);
             if let report::Outcome::Classes { rows, .. } | report::Outcome::Labels { rows, .. } = &held_out.outcome {
@@ -77,6 +80,8 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
                 notes.push(format!("for {} samples the network put out NaN; they count as wrong", metrics.undefined()));
             }
             page.held_out = Some(held_out);
+            page.coverage =
+                calibration.and_then(|calibration| crate::coverage_of(task, &calibration, dataset, answers));
         }
         _ => notes.push(
             "no answers were measured: there is no best model yet, or no validation or test samples that it could answer".to_owned(),

@@ -9,11 +9,12 @@ use burn::tensor::Device;
 use data::{Dataset, Loader};
 use models::{Model, ModelFile};
 use serde::{Deserialize, Serialize};
-use tasks::{Metrics, Task};
+use serde_json::Value;
+use tasks::{Calibration, Metrics, Task};
 
 use crate::answers::Answers;
 use crate::divergence::{self, Known};
-use crate::evaluate::evaluate_until;
+use crate::evaluate::validate_until;
 use crate::keeper::Keeper;
 use crate::learner::Learner;
 use crate::{
@@ -38,7 +39,7 @@ pub struct Job<'a> {
     /// Where to go on; `None` starts anew.
     pub resume: Option<Checkpoint>,
     /// What the model file says about its making: configuration, data. No clock, host or path.
-    pub provenance: serde_json::Value,
+    pub provenance: Value,
     /// What the run is trained by, for its checkpoints: resuming compares it.
     pub settings: Settings,
     /// Looks on, if anybody does.
@@ -76,6 +77,8 @@ pub struct Report {
     pub test: Option<Metrics>,
     /// What the best model answered on the test split, or, without one, on the validation split. `None` as above.
     pub answers: Option<Answers>,
+    /// What validation said about how sure the best model may be. `None` without it, or after an interrupt.
+    pub calibration: Option<Calibration>,
     /// Seconds of training, over all sittings.
     pub seconds: f64,
     /// Training samples learned in this sitting.
@@ -202,10 +205,10 @@ fn go_on(
         }
 
         // Validate: on samples that no gradient saw. The best epoch is chosen by this and nothing else.
-        let (candidate, mut metrics) = (learner.candidate()?, None);
+        let (candidate, mut metrics, mut calibration) = (learner.candidate()?, None, None);
         if ended != Some(Ended::Interrupted) && !split.val.is_empty() {
-            metrics = match evaluate_until(&candidate, task, &held_out(&split.val), device, stop) {
-                Ok(metrics) => metrics,
+            (metrics, calibration) = match validate_until(&candidate, task, &held_out(&split.val), device, stop) {
+                Ok(measured) => measured.unzip(),
                 Err(error) => return Err(leave(learner, keeper, error, on_event)),
             };
             ended = if metrics.is_none() { Some(Ended::Interrupted) } else { ended };
@@ -221,9 +224,10 @@ fn go_on(
         }
         let file = ModelFile {
             model: candidate,
-            task: serde_json::to_value(task).map_err(|error| Error::Config(error.to_string()))?,
+            task: json(task)?,
             provenance: provenance.clone(),
             metrics: serde_json::json!({ "val": defined(&summary) }),
+            calibration: calibration.as_ref().map(json).transpose()?,
         };
         // A goal that is reached in the last moment is reached; but the last epoch isn't whole where the clock cut it.
         ended = match (learner.reached(metrics.as_ref()), ended) {
@@ -243,9 +247,11 @@ fn go_on(
     // Measure the best epoch, once, on samples that chose nothing.
     let mut ended = ended.unwrap_or(Ended::Epochs);
     let best_epoch = learner.progress.best.as_ref().map_or(0, |best| best.epoch);
-    let (mut val, mut test, mut answers) = (None, None, None);
+    let (mut val, mut test, mut answers, mut calibration) = (None, None, None, None);
     if ended != Ended::Interrupted && best_epoch > 0 {
-        let best = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?.model;
+        let best = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?;
+        calibration = best.calibration.map(|section| stored(section, task, run)).transpose()?;
+        let best = best.model;
         for (name, indices, measured) in [("val", &split.val, &mut val), ("test", &split.test, &mut test)] {
             if !indices.is_empty() && ended != Ended::Interrupted {
                 (*measured, answers) = Answers::until(name, &best, task, &held_out(indices), device, stop)?.unzip();
@@ -254,7 +260,20 @@ fn go_on(
         }
     }
     let Progress { epoch: epochs, seconds, changes, left_out, rollbacks, .. } = learner.progress;
-    Ok(Report { ended, epochs, best_epoch, val, test, answers, seconds, learned, changes, left_out, rollbacks })
+    Ok(Report {
+        ended,
+        epochs,
+        best_epoch,
+        val,
+        test,
+        answers,
+        calibration,
+        seconds,
+        learned,
+        changes,
+        left_out,
+        rollbacks,
+    })
 }
 
 /// Saves what was learned before `error`, which is the data's: once they are repaired, the run goes on there.
@@ -262,6 +281,16 @@ fn leave(mut learner: Learner<'_>, keeper: &mut Keeper<'_>, error: Error, on_eve
     let state = learner.settle().and_then(|()| learner.checkpoint());
     let saved = state.and_then(|state| keeper.save(state, on_event));
     saved.and_then(|()| keeper.finish(on_event)).err().unwrap_or(error)
+}
+
+/// The calibration in the best model file of `run`.
+fn stored(section: Value, task: &Task, run: &RunFolder) -> Result<Calibration, Error> {
+    let bad = |what| Error::checkpoint(&run.best(), format!("metadata `calibration`: {what}"));
+    Calibration::stored(section, task).map_err(bad)
+}
+
+fn json(value: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(value).map_err(|error| Error::Config(error.to_string()))
 }
 
 /// The validation metrics that are defined, by name.

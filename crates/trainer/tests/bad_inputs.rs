@@ -121,8 +121,8 @@ fn run(folder: &Path) {
         let progress = format!("jsonfile {path}/progress.json");
         vec![format!("{progress} /best/loss \"1\""), format!("{progress} /seconds 1"), format!("rehash {path}")]
     });
-    let metrics = "meta r/weights/best.safetensors metrics {}".to_owned();
-    for edit in checkpoints.into_iter().flatten().chain([metrics]) {
+    let metrics = ["metrics {}", "calibration"].map(|part| format!("meta r/weights/best.safetensors {part}"));
+    for edit in checkpoints.into_iter().flatten().chain(metrics) {
         edits::apply(&edit, folder).unwrap();
     }
     fs::copy(folder.join("r/weights/best.safetensors"), folder.join("m.safetensors")).unwrap();

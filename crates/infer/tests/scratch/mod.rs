@@ -63,6 +63,17 @@ impl Scratch {
 
     /// Saves an untrained MLP with `input` for `targets` as `name`.
     pub(crate) fn model(&self, name: &str, input: InputSpec, targets: &Targets) -> PathBuf {
+        self.calibrated(name, input, targets, None)
+    }
+
+    /// The same with what validation is to have said.
+    pub(crate) fn calibrated(
+        &self,
+        name: &str,
+        input: InputSpec,
+        targets: &Targets,
+        calibration: Option<Value>,
+    ) -> PathBuf {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let train: Vec<u32> = (0..targets.len() as u32).collect();
@@ -73,6 +84,7 @@ impl Scratch {
             task: serde_json::to_value(&task).unwrap(),
             provenance: json!({"options": {"seed": 0}}),
             metrics: json!({}),
+            calibration,
         };
         file.save(&path).unwrap();
         path

@@ -108,7 +108,7 @@ impl LabelSums {
 }
 
 /// Binary cross-entropy of a logit against a target from 0 to 1, without cancellation at either end.
-fn bce(x: f64, y: f64) -> f64 {
+pub(crate) fn bce(x: f64, y: f64) -> f64 {
     let tail = (-x.abs()).exp().ln_1p();
     // y softplus(-x) + (1 - y) softplus(x)
     tail + if x > 0.0 { (1.0 - y) * x } else { -y * x }

@@ -1,5 +1,5 @@
-"""Writes losses.json, metrics.json and paired.json beside this script: losses and gradients from PyTorch, metrics from scikit-learn, tests and
-intervals from SciPy, in float64.
+"""Writes losses.json, metrics.json, paired.json and calibration.json beside this script: losses and gradients from PyTorch, metrics from scikit-learn,
+tests, intervals and temperatures from SciPy, in float64.
 
 Run with a Python that has torch, numpy and scikit-learn (which brings SciPy). Inputs are float32 numbers, so that the Rust tests start from the same.
 """
@@ -238,6 +238,35 @@ def paired():
     write("paired.json", cases)
 
 
+def calibration():
+    """Temperatures that minimise the negative log-likelihood, by scipy's bounded search, and the scores of the samples at them, by numpy."""
+    from scipy import optimize, special
+
+    rng = np.random.default_rng(23)
+    cases = []
+    for n, k, scale, noise in [(25, 2, 1, 1.0), (60, 3, 4, 1.5), (120, 10, 3, 2.0), (250, 5, 0.3, 0.2), (250, 4, 25, 20.0)]:
+        truth = rng.integers(0, k, n)
+        logits = f32(scale * np.eye(k)[truth] + noise * rng.normal(size=(n, k)))
+        wide = logits.astype(np.float64)
+        surprise = lambda t: -special.log_softmax(wide / t, axis=1)[np.arange(n), truth]
+        found = optimize.minimize_scalar(lambda log_t: surprise(np.exp(log_t)).mean(), bounds=np.log([0.05, 20]), method="bounded",
+                                         options={"xatol": 1e-11})
+        t = float(np.exp(found.x))
+        limits = {str(c): float(np.sort(surprise(t))[math.ceil((n + 1) * c - 1e-9) - 1]) for c in [0.5, 0.8, 0.9, 0.95]}
+        cases.append({"task": "classification", "k": k, "outputs": logits, "classes": truth, "temperature": t, "limits": limits,
+                      "loss": [surprise(1.0).mean(), surprise(t).mean()]})
+    for n, k, scale in [(40, 3, 0.4), (120, 4, 3.0)]:
+        logits = f32(scale * rng.normal(size=(n, k)))
+        wide = logits.astype(np.float64)
+        labels = f32(rng.random((n, k)) < special.expit(wide * rng.uniform(0.3, 2)))
+        loss = lambda t: (np.logaddexp(0, wide / t) - labels * wide / t).mean()
+        found = optimize.minimize_scalar(lambda log_t: loss(np.exp(log_t)), bounds=np.log([0.05, 20]), method="bounded", options={"xatol": 1e-11})
+        t = float(np.exp(found.x))
+        cases.append({"task": "multi-label", "k": k, "outputs": logits, "dense": labels, "temperature": t, "loss": [loss(1.0), loss(t)]})
+    write("calibration.json", cases)
+
+
 write("losses.json", loss_cases())
 write("metrics.json", metric_cases())
 paired()
+calibration()

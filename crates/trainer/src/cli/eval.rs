@@ -4,17 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use burn::tensor::Device;
 use data::{Dataset, Like, Loader};
-use models::{Model, ModelFile};
+use models::ModelFile;
 use serde_json::json;
-use tasks::{Metrics, Task};
-use trainer::RunFolder;
+use tasks::{Calibration, Metrics, Task};
+use trainer::{CoverageSums, Predicted, RunFolder};
 
 use super::bar::grouped;
 use super::failure::{Failure, code};
 use super::options::Options;
 use super::{Eval, Format, report, settings, settle, stream};
+
+/// Is shown the outputs of each sample, with its batch and its row there.
+type Write<'a> = dyn FnMut(&Predicted<'_>, usize, &[f32]) -> Result<(), trainer::Error> + 'a;
 
 /// Measures a model.
 pub(crate) fn run(arguments: &Eval) -> Result<u8> {
@@ -27,8 +29,11 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     let device = device::select(&arguments.device)?;
     let path = model_path(&arguments.model)?;
     let file = ModelFile::load(&path, &device.device)?;
-    let task = Task::stored(file.task.clone(), file.model.outputs())
-        .map_err(|what| Failure::with(code::MODEL, anyhow!("`{}` metadata `task`: {what}", path.display())))?;
+    let bad =
+        |key: &str, what: String| Failure::with(code::MODEL, anyhow!("`{}` metadata `{key}`: {what}", path.display()));
+    let task = Task::stored(file.task.clone(), file.model.outputs()).map_err(|what| bad("task", what))?;
+    let calibration = file.calibration.clone().map(|section| Calibration::stored(section, &task)).transpose();
+    let calibration = calibration.map_err(|what| bad("calibration", what))?;
     let target = arguments.target.as_deref().map(|text| task.goal(text)).transpose()?;
 
     let mut options = data_options(arguments)?;
@@ -44,20 +49,35 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     dataset.found.notes.iter().for_each(|note| stream::tell(format!("note     {note}")));
     let dataset = Arc::new(dataset);
     let loader = Loader::new(dataset.clone(), indices, arguments.batch).workers(arguments.workers);
-    let metrics = match &arguments.save_predictions {
-        None => trainer::evaluate(&file.model, &task, &loader, &device.device)?,
-        Some(path) => save_predictions(path, &file.model, &task, &loader, &dataset, &device.device)?,
+    let mut sums = calibration.as_ref().map(|calibration| CoverageSums::new(&task, calibration));
+    let mut measure = |write: &mut Write<'_>| {
+        trainer::evaluate_each(&file.model, &task, &loader, &device.device, &mut |batch| {
+            for (row, outputs) in batch.outputs.chunks(task.outputs()).enumerate() {
+                sums.iter_mut().for_each(|sums| sums.add(outputs, batch.targets, row));
+                write(&batch, row, outputs)?;
+            }
+            Ok(())
+        })
     };
+    let temperature = calibration.as_ref().map_or(1.0, Calibration::temperature);
+    let metrics = match &arguments.save_predictions {
+        None => measure(&mut |_, _, _| Ok(()))?,
+        Some(path) => save_predictions(path, &task, temperature, &dataset, &mut measure)?,
+    };
+    let coverage = sums.and_then(|sums| sums.finish(part));
     match arguments.output.format {
         Format::Json => {
-            let result =
-                json!({ "v": 1, "model": path, "on": part, "samples": loader.samples(), "metrics": metrics.report() });
+            let result = json!({ "v": 1, "model": path, "on": part, "samples": loader.samples(), "metrics": metrics.report(),
+                "calibration": coverage.as_ref().map(trainer::coverage_json) });
             stream::print(result)?;
         }
         Format::Text => {
             let samples = grouped(loader.samples() as u64);
             stream::print(format_args!("{samples} samples ({part}) of {}", dataset.found.format))?;
             stream::print(report::summary(&metrics))?;
+            for line in coverage.iter().flat_map(report::trust) {
+                stream::print(line)?;
+            }
             stream::print_bytes(metrics.table(report::TABLE_ROWS).as_bytes())?;
         }
     }
@@ -136,24 +156,19 @@ fn part(on: Option<&str>, dataset: &Dataset) -> Result<(&'static str, Vec<u32>)>
 /// Measures, and writes a row for each sample, in order; the file appears when it is whole.
 fn save_predictions(
     path: &Path,
-    model: &Model,
     task: &Task,
-    loader: &Loader,
+    temperature: f64,
     dataset: &Dataset,
-    device: &Device,
+    measure: &mut dyn FnMut(&mut Write<'_>) -> Result<Metrics, trainer::Error>,
 ) -> Result<Metrics> {
     let failed = |source: std::io::Error| trainer::Error::Io { doing: "write", path: path.to_owned(), source };
     data::replace(path, |file| -> Result<Metrics> {
         let mut writer = csv::Writer::from_writer(file);
         let mut write = |fields: Vec<String>| writer.write_record(fields).map_err(|error| failed(source(error)));
         write(task.header())?;
-        let width = task.outputs();
-        let metrics = trainer::evaluate_each(model, task, loader, device, &mut |batch| {
-            for (row, &index) in batch.indices.iter().enumerate() {
-                let outputs = &batch.outputs[row * width..][..width];
-                write(task.row(&dataset.sources.name(index as usize), outputs, Some(batch.targets), row))?;
-            }
-            Ok(())
+        let metrics = measure(&mut |batch, row, outputs| {
+            let name = dataset.sources.name(batch.indices[row] as usize);
+            write(task.row(&name, outputs, temperature, Some(batch.targets), row))
         })?;
         writer.flush().map_err(failed)?;
         Ok(metrics)

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use data::{Dataset, Like};
 use models::ModelFile;
-use tasks::Task;
+use tasks::{Calibration, Task};
 use trainer::{Answers, Known, Provenance, RunFolder};
 
 use super::options::Options;
@@ -41,6 +41,8 @@ fn learn(run: &RunFolder, device: &str, known: &mut Known) -> Result<()> {
     let task: Task = serde_json::from_value(file.task.clone())
         .with_context(|| format!("`{}`: its task is not one that this build knows", best.display()))?;
     known.task = Some(task.clone());
+    let calibration = file.calibration.clone().map(|section| Calibration::stored(section, &task)).transpose();
+    known.calibration = calibration.map_err(|what| anyhow!("`{}` metadata `calibration`: {what}", best.display()))?;
     let dataset = open(run, &file, &task).context("the run's data cannot be read")?;
     if let Some(made) = Provenance::read(run)?
         && let Err(error) = made.check_data(&dataset, run.path())

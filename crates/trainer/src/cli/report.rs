@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ::report::Coverage;
 use data::{Dataset, InputSpec, Split, Targets};
 use serde_json::{Value, json};
 use tasks::Metrics;
@@ -125,6 +126,35 @@ pub(crate) fn summary(metrics: &Metrics) -> String {
         parts.extend(metrics.get(name).map(|value| format!("{name} {}", significant(value))));
     }
     parts.join(", ")
+}
+
+/// How far a model's answers can be relied on, a line or two.
+pub(crate) fn trust(coverage: &Coverage) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let (Some(temperature), Some(loss), Some(error)) = (coverage.temperature, coverage.loss, coverage.error) {
+        let both = |[before, after]: [f64; 2]| format!("{} before, {} after", significant(before), significant(after));
+        let note = coverage.note.iter().map(|note| format!(" ({})", note.replace(char::is_control, "\u{fffd}")));
+        lines.push(format!(
+            "temperature {temperature}{}, fitted on {} samples: loss {}; calibration error {}",
+            note.collect::<String>(),
+            grouped(coverage.fitted_on),
+            both(loss),
+            both(error)
+        ));
+    }
+    for row in &coverage.rows {
+        let Some(share) = row.covered else { continue };
+        let what = match (&row.target, row.size) {
+            (None, Some(size)) => format!("sets of {} classes on average", significant(size)),
+            (None, None) => "sets of all classes: validation had too few samples".to_owned(),
+            (Some(target), Some(width)) => format!("intervals of {target} are {} wide", significant(width)),
+            (Some(target), None) => format!("intervals of {target} have no ends: validation had too few samples"),
+        };
+        let [asked, value, low, high] = [row.asked, share.value, share.low, share.high].map(|share| share * 100.0);
+        lines
+            .push(format!("coverage {asked} % asked for, {value:.1} % measured (95 %: {low:.1} to {high:.1}); {what}"));
+    }
+    lines
 }
 
 /// Four digits that matter: `0.9812`, `48210`, `0.00001234`, `3.828e29`.

@@ -198,6 +198,7 @@ impl Sitting {
             model: Some((self.config.model.clone(), self.dataset.input.clone())),
             dataset: Some(self.dataset.clone()),
             measured: metrics.zip(answers),
+            calibration: report.calibration.clone(),
             notes: Vec::new(),
             commands: page::commands(run.path()),
         };
@@ -276,6 +277,10 @@ impl Sitting {
             "rollbacks": report.rollbacks,
             "chosen_on": report.val.as_ref().map(|metrics| metrics.report()),
             "test": report.test.as_ref().map(|metrics| metrics.report()),
+            "calibration": report.calibration.as_ref().zip(report.answers.as_ref()).and_then(|(calibration, answers)| {
+                let coverage = trainer::coverage_of(&self.task, calibration, &self.dataset, answers)?;
+                Some(trainer::coverage_json(&coverage))
+            }),
         })
     }
 

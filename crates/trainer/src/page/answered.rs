@@ -26,9 +26,10 @@ pub(super) struct Answered<'a> {
 }
 
 impl<'a> Answered<'a> {
-    /// `answers` must be of the samples of `dataset`.
-    pub(super) fn new(task: &'a Task, dataset: &'a Dataset, answers: &'a Answers) -> Self {
-        let numbers = answers.outputs.chunks(task.outputs().max(1)).flat_map(|outputs| task.numbers(outputs)).collect();
+    /// `answers` must be of the samples of `dataset`; they are read at `temperature`.
+    pub(super) fn new(task: &'a Task, dataset: &'a Dataset, answers: &'a Answers, temperature: f64) -> Self {
+        let rows = answers.outputs.chunks(task.outputs().max(1));
+        let numbers = rows.flat_map(|outputs| task.numbers(outputs, temperature)).collect();
         Self { task, answers, targets: &dataset.targets, numbers }
     }
 
@@ -208,7 +209,7 @@ impl<'a> Answered<'a> {
                 Targets::Values { .. } => {
                     let width = names.len();
                     let outputs = &self.answers.outputs[at * width..][..width];
-                    row.extend(self.task.row("", outputs, dense.as_ref(), index).into_iter().skip(1));
+                    row.extend(self.task.row("", outputs, 1.0, dense.as_ref(), index).into_iter().skip(1));
                 }
             }
             if dense.is_none() {
