@@ -164,6 +164,14 @@ impl Disk {
         self.leave(0, folder, mood, chance)
     }
 
+    /// What is in the folder at `path` whatever happens.
+    pub(super) fn safe(&self, path: &str) -> impl Iterator<Item = &str> {
+        let names = path.split('/');
+        let folder = names.into_iter().try_fold(0, |node, name| self.folders.get(&node)?.safe.get(name).copied());
+        let folder = folder.and_then(|node| self.folders.get(&node));
+        folder.into_iter().flat_map(|folder| folder.safe.keys().map(String::as_str))
+    }
+
     fn leave(&self, node: Node, at: &Path, mood: Mood, chance: &mut Chance) -> Result<()> {
         if let Some(file) = self.files.get(&node) {
             return fs::write(at, file.crash(mood, chance)).with_context(|| format!("cannot write {}", at.display()));

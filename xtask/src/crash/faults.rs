@@ -7,39 +7,50 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use super::Chance;
 use super::lab::{Lab, ends, said};
 
 /// Steps between saves.
 const STEPS: usize = 60;
-/// Numbers of errors on Linux.
-const ERRORS: [(&str, i32); 2] = [("ENOSPC", 28), ("EIO", 5)];
+/// ENOSPC and EIO on Linux.
+const ERRORS: [i32; 2] = [28, 5];
 /// Where refusing begins for good, as parts of all writes.
 const FROM: usize = 24;
 
-/// Every call of every kind.
+/// Every call of every kind; `most` of them, as chance has it, if there are more.
 ///
 /// # Errors
 /// If one of them ends in a panic, another exit code, or other bits.
-pub(super) fn run(lab: &Lab) -> Result<Value> {
+pub(super) fn run(lab: &Lab, most: usize, seed: u64) -> Result<Value> {
     let counts = count(lab)?;
-    let (mut once, mut ever, mut ended_with_7) = (0, 0, 0);
-    for (call, &count) in &counts {
-        for (error, code) in ERRORS {
-            for at in 1..=count {
-                ended_with_7 += usize::from(refuse(lab, &format!("{call}:{at}:{code}:once"))?);
-                once += 1;
-                eprint!("\r{call} {at} of {count}, {error}      ");
-            }
-            for at in (1..=count).step_by((count / FROM).max(1)) {
-                ended_with_7 += usize::from(refuse(lab, &format!("{call}:{at}:{code}:ever"))?);
-                ever += 1;
-            }
-        }
+    let mut refusals = all(&counts);
+    let mut chance = Chance::new(seed);
+    while refusals.len() > most {
+        refusals.swap_remove(chance.below(refusals.len()));
+    }
+    let mut ended_with_7 = 0;
+    for (number, refusal) in refusals.iter().enumerate() {
+        ended_with_7 += usize::from(refuse(lab, refusal)?);
+        eprint!("\r{} of {} refusals, {refusal}      ", number + 1, refusals.len());
     }
     eprintln!();
-    Ok(
-        json!({ "calls": counts, "refused_once": once, "refused_for_good": ever, "ended_with_7": ended_with_7, "lost": 0 }),
-    )
+    let once = refusals.iter().filter(|refusal| refusal.ends_with("once")).count();
+    let ever = refusals.len() - once;
+    Ok(json!({
+        "calls": counts, "refused_once": once, "refused_for_good": ever, "ended_with_7": ended_with_7, "lost": 0,
+    }))
+}
+
+/// Each call once, and from some calls on for good, in the shim's words.
+fn all(counts: &BTreeMap<String, usize>) -> Vec<String> {
+    let mut refusals = Vec::new();
+    for (call, &count) in counts {
+        for error in ERRORS {
+            refusals.extend((1..=count).map(|at| format!("{call}:{at}:{error}:once")));
+            refusals.extend((1..=count).step_by((count / FROM).max(1)).map(|at| format!("{call}:{at}:{error}:ever")));
+        }
+    }
+    refusals
 }
 
 /// How often the run makes each call.

@@ -22,7 +22,8 @@ const POINTS: usize = 400;
 #[derive(Default)]
 struct Tally {
     kills: usize,
-    inside_a_save: usize,
+    at_a_point: usize,
+    with_unfinished_files: usize,
     before_the_first_checkpoint: usize,
     runs: usize,
 }
@@ -42,10 +43,11 @@ pub(super) fn run(lab: &Lab, most: usize, seed: u64) -> Result<Value> {
         eprint!("\r{} kills in {} runs", tally.kills, tally.runs);
     }
     eprintln!();
-    let Tally { kills, inside_a_save, before_the_first_checkpoint, runs } = tally;
-    ensure!(4 * inside_a_save >= kills, "only {inside_a_save} of {kills} kills were inside of a save");
+    let Tally { kills, at_a_point, with_unfinished_files, before_the_first_checkpoint, runs } = tally;
+    // Few kills are too few to judge chance by.
+    ensure!(kills < 8 || 4 * at_a_point >= kills, "only {at_a_point} of {kills} kills were inside of a save");
     Ok(json!({
-        "kills": kills, "inside_a_save": inside_a_save, "before_the_first_checkpoint": before_the_first_checkpoint,
+        "kills": kills, "at_a_point_of_a_save": at_a_point, "with_unfinished_files": with_unfinished_files, "before_the_first_checkpoint": before_the_first_checkpoint,
         "runs_with_equal_bits": runs, "checkpoints_lost": 0,
     }))
 }
@@ -56,11 +58,13 @@ fn trial(lab: &Lab, name: &str, kills: usize, chance: &mut Chance, tally: &mut T
     let mut seen = None;
     for _ in 0..kills {
         let command = begin(lab, name, &run)?;
-        let Some(inside) = kill(lab, command, &run, chance)? else { break };
+        let Some(at_a_point) = kill(lab, command, chance)? else { break };
         tally.kills += 1;
-        tally.inside_a_save += usize::from(inside);
+        tally.at_a_point += usize::from(at_a_point);
+        tally.with_unfinished_files += usize::from(unfinished(&run));
         let now = newest(&run);
-        ensure!(now >= seen, "checkpoint {seen:?} is lost: the newest is {now:?}");
+        let lost = if lab.goes_back() { now.is_none() && seen.is_some() } else { now < seen };
+        ensure!(!lost, "checkpoint {seen:?} is lost: the newest is {now:?}");
         tally.before_the_first_checkpoint += usize::from(now.is_none());
         seen = now;
     }
@@ -80,8 +84,8 @@ fn begin(lab: &Lab, name: &str, run: &Path) -> Result<Command> {
     Ok(lab.train(name, STEPS))
 }
 
-/// Kills it at a point of a save or at any moment, as chance has it: whether that was inside of a save; `None` if it ended before.
-fn kill(lab: &Lab, mut command: Command, run: &Path, chance: &mut Chance) -> Result<Option<bool>> {
+/// Kills it at a point of a save or at any moment, as chance has it: whether at a point; `None` if it ended before.
+fn kill(lab: &Lab, mut command: Command, chance: &mut Chance) -> Result<Option<bool>> {
     let at_a_point = chance.below(2) == 0;
     if at_a_point {
         // Few points as often as many.
@@ -97,7 +101,7 @@ fn kill(lab: &Lab, mut command: Command, run: &Path, chance: &mut Chance) -> Res
     let text = said(&output);
     ensure!(!text.contains("panicked") && !text.contains("falling back"), "{text}");
     match output.status.code() {
-        None => Ok(Some(at_a_point || unfinished(run))),
+        None => Ok(Some(at_a_point)),
         Some(0) => Ok(None),
         Some(code) => bail!("ended with {code}: {text}"),
     }

@@ -1,5 +1,5 @@
-//! The run that everything happens to: a small CNN with everything that has a state, the trainer that dies at failpoints, and the files
-//! of the same run without an accident.
+//! The runs that everything happens to, which between them have everything that is a state; the trainer that dies at failpoints; and
+//! the files of the same runs without an accident.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,43 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::Chance;
 use crate::workspace::{self, build};
 
-/// Dropout, augmentation, batch norm, momentum, averaged weights; three epochs. How often it is saved changes no bit.
-const TRAIN: &str = "train digits --limit 600 --model cnn --filters 8,16 --norm batch --dropout 0.2 --augment light --optimizer sgd \
-    --lr 0.05 --ema 0.9 --batch 16 --epochs 3 --quiet";
+/// A run by its name and its options; how often it is saved changes no bit.
+struct Case {
+    name: &'static str,
+    train: &'static str,
+    goes_back: bool,
+}
+
+const CASES: [Case; 3] = [
+    // Dropout, augmentation, batch norm, momentum, averaged weights.
+    Case {
+        name: "cnn",
+        train: "train digits --limit 600 --model cnn --filters 8,16 --norm batch --dropout 0.2 --augment light --optimizer sgd \
+            --lr 0.05 --ema 0.9 --batch 16 --epochs 3",
+        goes_back: false,
+    },
+    // Updates of two batches, and of one at the end of an epoch; two moments.
+    Case {
+        name: "accumulated",
+        train: "train digits --limit 600 --model mlp --hidden 32 --norm batch --dropout 0.2 --optimizer adamw --lr 0.01 --batch 16 \
+            --accumulate 2 --epochs 3",
+        goes_back: false,
+    },
+    // A learning rate that is too high once it has warmed up, in the second epoch.
+    Case {
+        name: "rollback",
+        train: "train table.csv --label y --model mlp --hidden 16 --optimizer sgd --lr 0.3 --warmup 1 --ema 0.9 --batch 16 --epochs 3 \
+            --on-nan rollback",
+        goes_back: true,
+    },
+];
 
 /// A trainer, and what its run must come to.
 pub(super) struct Lab {
+    case: &'static Case,
     trainer: PathBuf,
     folder: PathBuf,
     shim: Option<PathBuf>,
@@ -32,20 +61,41 @@ struct Outcome {
 }
 
 impl Lab {
-    /// Builds the trainer and trains the run that nothing happens to, in `folder`.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    /// Builds the trainer and trains the runs that nothing happens to, each in a folder of its own below `folder`.
+    pub(super) fn all(folder: &Path) -> Result<Vec<Self>> {
         let built = build(&["-p", "trainer", "--bin", "trainer", "--features", "trainer/failpoints"], "trainer")?;
         // Another build must not exchange it meanwhile.
         let trainer = folder.join("trainer");
         fs::copy(&built, &trainer)?;
+        let shim = build_shim(folder);
+        CASES.iter().map(|case| Self::new(case, &trainer, shim.as_deref(), &folder.join(case.name))).collect()
+    }
+
+    fn new(case: &'static Case, trainer: &Path, shim: Option<&Path>, folder: &Path) -> Result<Self> {
+        fs::create_dir(folder)?;
+        fs::write(folder.join("table.csv"), table())?;
         let nothing = Outcome { files: [Vec::new(), Vec::new()], rows: Vec::new() };
-        let mut lab = Self { trainer, folder: folder.to_owned(), shim: None, expected: nothing, time: Duration::ZERO };
-        lab.shim = lab.build_shim();
+        let (trainer, folder, shim) = (trainer.to_owned(), folder.to_owned(), shim.map(Path::to_owned));
+        let mut lab = Self { case, trainer, folder, shim, expected: nothing, time: Duration::ZERO };
         let start = Instant::now();
         workspace::output(&mut lab.train("straight", 1000))?;
         lab.time = start.elapsed();
-        lab.expected = lab.outcome(&lab.run("straight"))?;
+        let run = lab.run("straight");
+        let metrics: serde_json::Value = serde_json::from_slice(&fs::read(run.join("metrics.json"))?)?;
+        let went_back = metrics["rollbacks"].as_i64().unwrap_or(0) > 0;
+        ensure!(went_back == case.goes_back, "{}: rollbacks are {}", case.name, metrics["rollbacks"]);
+        lab.expected = lab.outcome(&run)?;
         Ok(lab)
+    }
+
+    /// What its run is called.
+    pub(super) fn name(&self) -> &'static str {
+        self.case.name
+    }
+
+    /// Whether an older checkpoint may take the place of newer ones: the run goes back where its numbers are not finite.
+    pub(super) fn goes_back(&self) -> bool {
+        self.case.goes_back
     }
 
     /// The folder of a run.
@@ -61,7 +111,7 @@ impl Lab {
     /// The command that begins the run `name`, which is saved after so many steps, and after each epoch.
     pub(super) fn train(&self, name: &str, steps: usize) -> Command {
         let mut command = self.command();
-        command.args(TRAIN.split_whitespace()).args(["--runs", "runs", "--name", name]);
+        command.args(self.case.train.split_whitespace()).args(["--quiet", "--runs", "runs", "--name", name]);
         command.arg("--checkpoint-steps").arg(steps.to_string());
         command
     }
@@ -128,14 +178,25 @@ impl Lab {
         command.env("LD_PRELOAD", shim).env("SHIM_ROOT", folder);
         Ok(command)
     }
+}
 
-    fn build_shim(&self) -> Option<PathBuf> {
-        let (source, shim) = (workspace::root().join("xtask/crash/shim.c"), self.folder.join("shim.so"));
-        let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
-        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).arg("-ldl");
-        let built = cfg!(target_os = "linux") && compiler.stdout(Stdio::null()).status().is_ok_and(|s| s.success());
-        built.then_some(shim)
-    }
+fn build_shim(folder: &Path) -> Option<PathBuf> {
+    let (source, shim) = (workspace::root().join("xtask/crash/shim.c"), folder.join("shim.so"));
+    let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).arg("-ldl");
+    let built = cfg!(target_os = "linux") && compiler.stdout(Stdio::null()).status().is_ok_and(|s| s.success());
+    built.then_some(shim)
+}
+
+/// 600 rows of three numbers and what is to be learned of them.
+fn table() -> String {
+    let mut chance = Chance::new(1);
+    let mut number = || chance.below(20_001) as f64 / 10_000.0 - 1.0;
+    let rows = (0..600).map(|_| {
+        let (a, b, c) = (number(), number(), number());
+        format!("{a:.4},{b:.4},{c:.4},{:.4}\n", 3.0 * a - 2.0 * b + a * c)
+    });
+    std::iter::once("a,b,c,y\n".to_owned()).chain(rows).collect()
 }
 
 /// What a trainer that has ended said.
@@ -158,7 +219,12 @@ pub(super) fn ends(mut command: Command, codes: &[i32]) -> Result<Output> {
 pub(super) fn newest(run: &Path) -> Option<String> {
     let names =
         fs::read_dir(run.join("checkpoints")).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter(|name| name.starts_with("step-") && !name.ends_with(".partial")).max()
+    committed(names.collect::<Vec<_>>().iter().map(String::as_str))
+}
+
+/// The newest of the names in a folder of checkpoints.
+pub(super) fn committed<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    names.filter(|name| name.starts_with("step-") && !name.ends_with(".partial")).max().map(str::to_owned)
 }
 
 /// Whether a save was under way.

@@ -1,5 +1,5 @@
-//! `cargo xtask crash`: the trainer is killed, its power is cut, the system refuses it things; each time the run is resumed and must end
-//! with the bits of one that nothing happened to. Owns the options and the report; each way to fail has a file of its own.
+//! `cargo xtask crash`: the trainer is killed, its power is cut, the system refuses it things; each time the run is resumed and must
+//! end with the bits of one that nothing happened to. Owns the options and the report; each way to fail has a file of its own.
 
 mod disk;
 mod faults;
@@ -17,30 +17,33 @@ use lab::Lab;
 struct Options {
     kills: usize,
     states: usize,
-    faults: bool,
+    /// Refusals; all there can be, at most.
+    faults: usize,
     seed: u64,
     json: bool,
 }
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Self> {
-        let mut options = Self { kills: 0, states: 0, faults: false, seed: 1, json: false };
+        let mut options = Self { kills: 0, states: 0, faults: 0, seed: 1, json: false };
         let mut words = words.iter();
         while let Some(&word) = words.next() {
-            let mut number = || -> Result<usize> {
-                let text = words.next().with_context(|| format!("{word}: expected a number behind it"))?;
-                text.parse().with_context(|| format!("{word}: expected a number, found `{text}`"))
-            };
+            if word == "--json" {
+                options.json = true;
+                continue;
+            }
+            let text = *words.next().with_context(|| format!("{word}: expected a number behind it"))?;
+            let number = || text.parse().with_context(|| format!("{word}: expected a number, found `{text}`"));
             match word {
                 "--kills" => options.kills = number()?,
                 "--power" => options.states = number()?,
-                "--faults" => options.faults = true,
+                "--faults" if text == "all" => options.faults = usize::MAX,
+                "--faults" => options.faults = number()?,
                 "--seed" => options.seed = number()? as u64,
-                "--json" => options.json = true,
-                _ => bail!("unknown option `{word}`; there are --kills N, --power N, --faults, --seed N and --json"),
+                _ => bail!("unknown option `{word}`; there are --kills N, --power N, --faults N|all, --seed N and --json"),
             }
         }
-        if options.kills == 0 && options.states == 0 && !options.faults {
+        if options.kills == 0 && options.states == 0 && options.faults == 0 {
             options.kills = 200;
         }
         Ok(options)
@@ -51,20 +54,29 @@ impl Options {
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let options = Options::parse(words)?;
     let scratch = Scratch::new("crash")?;
-    let lab = Lab::new(&scratch.0)?;
+    let labs = Lab::all(&scratch.0)?;
     let mut report = serde_json::Map::new();
-    if options.kills > 0 {
-        report.insert("kills".into(), kills::run(&lab, options.kills, options.seed)?);
+    for (number, lab) in labs.iter().enumerate() {
+        // Each its share, the first ones what is left over.
+        let share = |all: usize| all / labs.len() + usize::from(number < all % labs.len());
+        let seed = options.seed;
+        let mut found = serde_json::Map::new();
+        if share(options.kills) > 0 {
+            found.insert("kills".into(), kills::run(lab, share(options.kills), seed)?);
+        }
+        if share(options.states) > 0 {
+            found.insert("power".into(), power::run(lab, share(options.states), seed)?);
+        }
+        if share(options.faults) > 0 {
+            found.insert("faults".into(), faults::run(lab, share(options.faults), seed)?);
+        }
+        if !options.json {
+            found.iter().for_each(|(what, found)| println!("{}, {what}: {}", lab.name(), line(found)));
+        }
+        report.insert(lab.name().into(), found.into());
     }
-    if options.states > 0 {
-        report.insert("power".into(), power::run(&lab, options.states, options.seed)?);
-    }
-    if options.faults {
-        report.insert("faults".into(), faults::run(&lab)?);
-    }
-    match options.json {
-        true => println!("{}", json!({ "v": 1, "seed": options.seed, "report": report })),
-        false => report.iter().for_each(|(what, found)| println!("{what}: {}", line(found))),
+    if options.json {
+        println!("{}", json!({ "v": 2, "seed": options.seed, "report": report }));
     }
     Ok(())
 }

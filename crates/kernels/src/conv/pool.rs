@@ -11,6 +11,7 @@ pub struct MaxPool {
 
 impl MaxPool {
     /// Height and width after a map of `size`; `None` where no window fits.
+    #[cfg(feature = "flex")]
     pub(crate) fn output(self, size: [usize; 2]) -> Option<[usize; 2]> {
         let along = |side: usize| Some(side.checked_sub(self.size)? / self.stride + 1);
         Some([along(size[0])?, along(size[1])?])
