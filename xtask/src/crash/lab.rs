@@ -33,10 +33,10 @@ const CASES: [Case; 3] = [
             --accumulate 2 --epochs 3",
         goes_back: false,
     },
-    // A learning rate that is too high once it has warmed up, in the second epoch.
+    // A learning rate that is too high: it goes back twice in the first epoch, once in the second.
     Case {
         name: "rollback",
-        train: "train table.csv --label y --model mlp --hidden 16 --optimizer sgd --lr 0.3 --warmup 1 --ema 0.9 --batch 16 --epochs 3 \
+        train: "train table.csv --label y --model mlp --hidden 16 --optimizer sgd --lr 1.5 --warmup 1 --ema 0.9 --batch 16 --epochs 3 \
             --on-nan rollback",
         goes_back: true,
     },
