@@ -16,7 +16,7 @@ const COLOURS: usize = 8;
 /// Points of a line beyond which it is thinned out: a screen shows no more.
 const LINE_POINTS: usize = 1500;
 
-/// A line by epochs.
+/// A line through points.
 pub(crate) struct Series {
     pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64)>,
@@ -121,17 +121,25 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Lines over epochs with a legend; `None` without a single finite point.
-pub(crate) fn lines(title: &str, description: &str, series: &[Series]) -> Option<String> {
+/// Lines over `across` with a legend, on a height that holds the numbers of `including` too; `None` without a single finite point.
+pub(crate) fn lines(
+    title: &str,
+    description: &str,
+    across: &str,
+    series: &[Series],
+    including: &[f64],
+) -> Option<String> {
     let finite = |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite();
     if !series.iter().flat_map(|one| &one.points).any(|point| finite(&point)) {
         return None;
     }
     let x = x_axis(series.iter().flat_map(|one| &one.points).map(|point| point.0));
-    let y = y_axis(series.iter().flat_map(|one| &one.points).map(|point| point.1));
+    let y = y_axis(series.iter().flat_map(|one| &one.points).map(|point| point.1).chain(including.iter().copied()));
+    // There is no half an epoch.
+    let whole = series.iter().flat_map(|one| &one.points).all(|point| point.0.fract() == 0.0);
     let mut out = format!("<figure>{}", open(title, description));
     y_grid(&mut out, y);
-    x_grid(&mut out, x.ticks().into_iter().filter(|tick| tick.fract() == 0.0), x, "epoch");
+    x_grid(&mut out, x.ticks().into_iter().filter(|tick| !whole || tick.fract() == 0.0), x, across);
     for (at, one) in series.iter().enumerate() {
         let thin = one.points.len().div_ceil(LINE_POINTS).max(1);
         let (mut path, mut pen) = (String::new(), false);
@@ -270,7 +278,7 @@ mod tests {
     fn what_is_not_finite_leaves_a_gap() {
         let line = |points: &[f64]| {
             let points = points.iter().enumerate().map(|(at, value)| (at as f64 + 1.0, *value)).collect();
-            lines("t", "d", &[Series { name: "<loss>".into(), points }])
+            lines("t", "d", "epoch", &[Series { name: "<loss>".into(), points }], &[])
         };
         assert_eq!(line(&[f64::NAN, f64::INFINITY]), None);
         let drawn = line(&[1.0, 0.5, f64::NAN, 0.25, 0.2, f64::NAN, 0.1]).unwrap();

@@ -73,7 +73,8 @@ pub(crate) fn section(results: &str, best_epoch: usize) -> String {
             continue;
         }
         out += &format!("<h3>{title}</h3>\n");
-        out += &lines(title, &description(&series), &series).unwrap_or_else(|| "<p>No finite number.</p>\n".to_owned());
+        out += &lines(title, &description(&series), "epoch", &series, &[])
+            .unwrap_or_else(|| "<p>No finite number.</p>\n".to_owned());
     }
     out += &listed(&history);
     out + "</section>\n"

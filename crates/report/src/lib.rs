@@ -19,6 +19,7 @@ mod html;
 mod page;
 mod pick;
 mod picture;
+mod ranking;
 mod samples;
 mod values;
 
@@ -27,6 +28,6 @@ pub use comparison::{Beside, ComparedRun, Comparison, Flipped, Interval};
 pub use coverage::{Coverage, CoverageRow};
 pub use grid::grid;
 pub use html::escaped;
-pub use page::{Answer, ClassRow, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
+pub use page::{Answer, ClassRow, Curve, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
 pub use pick::{confident_mistakes, least_certain};
 pub use picture::Picture;

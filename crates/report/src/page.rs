@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::html::{document, escaped, grouped, name, number, table};
-use crate::{Calibration, Coverage, Picture, classes, curves, samples, values};
+use crate::{Calibration, Coverage, Picture, classes, curves, ranking, samples, values};
 
 /// Everything that the page shows. Undefined numbers are `None`, texts are as they come: escaping is done here.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,8 @@ pub enum Outcome {
     Classes {
         /// The classes, in order.
         rows: Vec<ClassRow>,
+        /// Those that can be drawn; of two classes the second, which mirrors the first.
+        curves: Vec<Curve>,
         /// An answer for each sample.
         answers: Vec<Answer>,
         /// Wrong, and sure of it.
@@ -80,6 +82,8 @@ pub enum Outcome {
     Labels {
         /// The labels, in order.
         rows: Vec<ClassRow>,
+        /// Those that can be drawn.
+        curves: Vec<Curve>,
         /// The probabilities of all labels of all samples.
         calibration: Calibration,
         /// Wrong, and sure of it.
@@ -126,6 +130,19 @@ pub struct ClassRow {
     pub auroc: Option<f64>,
     /// Average precision.
     pub average_precision: Option<f64>,
+}
+
+/// One class or label against the rest, at every threshold. All numbers are from 0 to 1.
+#[derive(Clone, Debug, Default)]
+pub struct Curve {
+    /// Its name.
+    pub name: String,
+    /// Area under the ROC curve.
+    pub auroc: f64,
+    /// False positive rate and true positive rate.
+    pub roc: Vec<[f64; 2]>,
+    /// Recall and precision.
+    pub precision_recall: Vec<[f64; 2]>,
 }
 
 /// The answer for one sample of a classification.
@@ -200,9 +217,10 @@ impl Page {
                     "<section id=answers><h2>Answers</h2><p>Nothing was measured: see the notes above.</p></section>\n"
             }
             Some(held_out) => match &held_out.outcome {
-                Outcome::Classes { rows, answers, mistakes, doubts } => {
+                Outcome::Classes { rows, curves, answers, mistakes, doubts } => {
                     out += &classes::section(held_out, rows);
                     out += &classes::confusion(rows, answers);
+                    out += &ranking::section(curves);
                     let mut calibration = Calibration::default();
                     answers
                         .iter()
@@ -216,8 +234,9 @@ impl Page {
                     );
                     out += &samples::section("doubts", "Least certain samples", "There are no samples.", doubts);
                 }
-                Outcome::Labels { rows, calibration, mistakes, doubts } => {
+                Outcome::Labels { rows, curves, calibration, mistakes, doubts } => {
                     out += &classes::section(held_out, rows);
+                    out += &ranking::section(curves);
                     out += &calibration.section("a label");
                     out += &samples::section(
                         "mistakes",
@@ -300,6 +319,7 @@ const CONTENTS: [(&str, &str); 11] = [
     ("curves", "Learning curves"),
     ("classes", "Classes"),
     ("confusion", "Confusion"),
+    ("ranking", "At every threshold"),
     ("values", "Predicted against true"),
     ("calibration", "Calibration"),
     ("mistakes", "Mistakes"),

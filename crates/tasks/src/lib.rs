@@ -18,7 +18,7 @@ pub use calibration::{Calibration, CalibrationFit, Limits, Reading};
 pub use classification::Classification;
 pub use error::Error;
 pub use goal::Goal;
-pub use metrics::{ClassReport, Metrics, Report, TargetReport, wilson};
+pub use metrics::{ClassReport, Curves, Metrics, Report, TargetReport, wilson};
 pub use multi_label::MultiLabel;
 pub use prediction::{Prediction, Scored};
 pub use regression::{Regression, RegressionLoss};

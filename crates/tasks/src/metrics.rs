@@ -23,6 +23,7 @@ use errors::ErrorSums;
 use labels::LabelSums;
 
 pub(crate) use labels::bce;
+pub use ranking::Curves;
 pub use report::{ClassReport, Report, TargetReport, wilson};
 
 /// What is known of a scalar metric by its name.
@@ -143,6 +144,16 @@ impl Metrics {
     /// Everything, for `metrics.json` and for people.
     pub fn report(&self) -> Report {
         report::report(self)
+    }
+
+    /// What every threshold gives for the class or label at `index`, against the rest. `None` for regressions, where scores aren't kept,
+    /// and without positives or without negatives.
+    pub fn curves(&self, index: usize) -> Option<Curves> {
+        match &self.0 {
+            Sums::Classes(sums) => sums.curves(index),
+            Sums::Labels(sums) => sums.curves(index),
+            Sums::Values(_) => None,
+        }
     }
 
     /// The classes, labels or targets one by one, as text: see [`Report::table`].

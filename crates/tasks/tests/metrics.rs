@@ -128,6 +128,24 @@ fn scores_that_say_nothing_have_an_auroc_of_a_half() {
     assert_eq!(metrics.get("auroc"), Some(0.5));
 }
 
+/// scikit-learn's `roc_curve(drop_intermediate=False)`, but for the point on a straight line, and `precision_recall_curve`, but for
+/// the precision at recall 0, which it sets to 1.
+#[test]
+fn curves_are_those_of_every_threshold_and_equal_scores_are_one() {
+    let truths = [1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0];
+    let scores = [0.9, 0.8, 0.7, 0.7, 0.6, 0.5, 0.5, 0.1];
+    let metrics = measured(&multi_label(1), &scores, &BatchTargets::Dense { width: 1, values: truths.to_vec() });
+    let curves = metrics.curves(0).unwrap();
+    assert_eq!(curves.roc, [[0.0, 0.0], [0.0, 0.5], [0.25, 0.75], [0.5, 0.75], [0.75, 1.0], [1.0, 1.0]]);
+    let precision_recall =
+        [[0.0, 1.0], [0.25, 1.0], [0.5, 1.0], [0.75, 0.75], [0.75, 0.6], [1.0, 4.0 / 7.0], [1.0, 0.5]];
+    assert_eq!(curves.precision_recall, precision_recall);
+    let area: f64 = curves.roc.windows(2).map(|two| (two[1][0] - two[0][0]) * (two[0][1] + two[1][1]) / 2.0).sum();
+    assert!((area - metrics.get("auroc").unwrap()).abs() < 1e-12);
+    let all = measured(&multi_label(1), &scores, &BatchTargets::Dense { width: 1, values: vec![1.0; 8] });
+    assert_eq!(all.curves(0), None, "without negatives there is no rate of them");
+}
+
 #[test]
 fn confident_scores_are_told_apart_where_probabilities_round_to_one() {
     // Both probabilities of class 1 are 1.0 in f32 and f64; the order of the logits still ranks them.

@@ -40,7 +40,9 @@ impl Options {
                 "--faults" if text == "all" => options.faults = usize::MAX,
                 "--faults" => options.faults = number()?,
                 "--seed" => options.seed = number()? as u64,
-                _ => bail!("unknown option `{word}`; there are --kills N, --power N, --faults N|all, --seed N and --json"),
+                _ => bail!(
+                    "unknown option `{word}`; there are --kills N, --power N, --faults N|all, --seed N and --json"
+                ),
             }
         }
         if options.kills == 0 && options.states == 0 && options.faults == 0 {

@@ -3,7 +3,7 @@
 use data::BatchTargets;
 
 use super::confusion::{Confusion, Counts};
-use super::ranking::Ranking;
+use super::ranking::{Curves, Ranking};
 use super::sum::ExactSum;
 use super::{check_rows, mean_of, ratio};
 use crate::Error;
@@ -107,6 +107,11 @@ impl ClassSums {
             "auroc" => mean_of((0..self.classes.len()).map(|class| self.auroc(class))),
             _ => None,
         }
+    }
+
+    /// Of `class` against the rest.
+    pub(super) fn curves(&self, class: usize) -> Option<Curves> {
+        self.ranking.as_ref()?.curves(class)
     }
 
     /// AUROC of `class` against the rest.

@@ -3,7 +3,7 @@
 use data::BatchTargets;
 
 use super::confusion::Counts;
-use super::ranking::Ranking;
+use super::ranking::{Curves, Ranking};
 use super::sum::ExactSum;
 use super::{check_rows, mean_of, ratio};
 use crate::Error;
@@ -96,6 +96,10 @@ impl LabelSums {
             "auroc" => mean_of(labels.map(|label| self.auroc(label))),
             _ => None,
         }
+    }
+
+    pub(super) fn curves(&self, label: usize) -> Option<Curves> {
+        self.ranking.as_ref()?.curves(label)
     }
 
     pub(super) fn auroc(&self, label: usize) -> Option<f64> {

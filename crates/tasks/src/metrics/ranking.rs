@@ -3,6 +3,15 @@
 /// A ranking of more scores than this (256 MiB of them) isn't kept, and its measures are absent: exact or nothing.
 const SCORE_LIMIT: usize = 1 << 26;
 
+/// What every threshold of one class or label gives, from the highest to the lowest. All numbers are from 0 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curves {
+    /// (false positive rate, true positive rate), from (0, 0) to (1, 1); corners on a straight line are left out.
+    pub roc: Vec<[f64; 2]>,
+    /// (recall, precision), from the recall 0, which has the precision of the highest score.
+    pub precision_recall: Vec<[f64; 2]>,
+}
+
 /// The scores of all samples for each column (class or label), and which of them are positives.
 #[derive(Clone, Debug)]
 pub(super) struct Ranking {
@@ -77,6 +86,35 @@ impl Ranking {
         }
         let pairs = u128::from(positives) * u128::from(negatives);
         (pairs > 0).then(|| twice_won as f64 / (2 * pairs) as f64)
+    }
+
+    /// The curves of which [`Ranking::auroc`] and [`Ranking::average_precision`] are the areas; undefined without positives or without
+    /// negatives.
+    pub(super) fn curves(&self, column: usize) -> Option<Curves> {
+        let groups = self.groups(column);
+        let [p, n] = groups.iter().fold([0, 0], |[p, n], group| [p + group.0, n + group.1]);
+        if p == 0 || n == 0 {
+            return None;
+        }
+        let mut curves = Curves { roc: vec![[0.0, 0.0]], precision_recall: Vec::new() };
+        let (mut positives, mut negatives) = (0, 0);
+        for (at, group) in groups.iter().enumerate() {
+            (positives, negatives) = (positives + group.0, negatives + group.1);
+            let recall = positives as f64 / p as f64;
+            let precision = positives as f64 / (positives + negatives) as f64;
+            if at == 0 {
+                curves.precision_recall.push([0.0, precision]);
+            }
+            curves.precision_recall.push([recall, precision]);
+            // In the same direction as the group after it: no corner.
+            let turns = groups.get(at + 1).is_none_or(|next| {
+                u128::from(group.0) * u128::from(next.1) != u128::from(group.1) * u128::from(next.0)
+            });
+            if turns {
+                curves.roc.push([negatives as f64 / n as f64, recall]);
+            }
+        }
+        Some(curves)
     }
 
     /// Sum over the distinct scores of (rise in recall) times precision, without interpolation, as scikit-learn's

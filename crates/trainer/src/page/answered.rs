@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data::{BatchTargets, Dataset, Targets};
-use report::{Answer, Calibration, ClassRow, HeldOut, Outcome, Share, TargetRow, cells};
+use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, TargetRow, cells};
 use tasks::{Metrics, Task};
 
 use super::shown::{self, Words};
@@ -75,7 +75,10 @@ impl<'a> Answered<'a> {
         let mut show = |at: Vec<usize>| shown::load(at.into_iter().map(words).collect(), dataset, notes);
         let mistakes = show(report::confident_mistakes(&answers, SHOWN));
         let doubts = show(report::least_certain(&answers, SHOWN));
-        Outcome::Classes { rows: class_rows(metrics, &counts), answers, mistakes, doubts }
+        let rows = class_rows(metrics, &counts);
+        // The curves of two classes are each other's mirror: the second is what is looked for.
+        let curves = curves(metrics, &rows, if rows.len() == 2 { 1 } else { 0 });
+        Outcome::Classes { rows, curves, answers, mistakes, doubts }
     }
 
     fn labels(&self, truths: &[u8], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
@@ -111,7 +114,9 @@ impl<'a> Answered<'a> {
             shown::load(samples.into_iter().map(words).collect(), dataset, notes)
         };
         let (mistakes, doubts) = (show(worst), show(nearest));
-        Outcome::Labels { rows: class_rows(metrics, &counts), calibration, mistakes, doubts }
+        let rows = class_rows(metrics, &counts);
+        let curves = curves(metrics, &rows, 0);
+        Outcome::Labels { rows, curves, calibration, mistakes, doubts }
     }
 
     fn values(&self, truths: &[f32], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
@@ -232,6 +237,15 @@ fn answer(truth: usize, numbers: &[f64]) -> Answer {
     let share = |class: usize| numbers.get(class).copied().unwrap_or(f64::NAN);
     let runner_up = if second == predicted { 0.0 } else { share(second) };
     Answer { truth, predicted, confidence: share(predicted), second, runner_up }
+}
+
+/// The curves of the classes or labels from `first` on, of those that have some.
+fn curves(metrics: &Metrics, rows: &[ClassRow], first: usize) -> Vec<Curve> {
+    let of = |(index, row): (usize, &ClassRow)| {
+        let tasks::Curves { roc, precision_recall } = metrics.curves(index)?;
+        Some(Curve { name: row.name.clone(), auroc: row.auroc?, roc, precision_recall })
+    };
+    rows.iter().enumerate().skip(first).filter_map(of).collect()
 }
 
 /// The rows of the table of classes or labels; `counts` are how often each was predicted rightly, and predicted.
