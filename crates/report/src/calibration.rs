@@ -1,6 +1,7 @@
 //! Whether probabilities mean what they say: the reliability diagram and the expected calibration error.
 
-use crate::chart::{self, Bar};
+use crate::Answer;
+use crate::chart::{self, Bar, Chart};
 use crate::html::{number, percent, table};
 
 const BINS: usize = 10;
@@ -13,6 +14,13 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    /// Of the most probable classes.
+    pub(crate) fn of(answers: &[Answer]) -> Self {
+        let mut calibration = Self::default();
+        answers.iter().for_each(|answer| calibration.add(answer.confidence, answer.truth == answer.predicted));
+        calibration
+    }
+
     /// Adds an answer that was given with `probability`; NaN counts as 0.
     pub fn add(&mut self, probability: f64, right: bool) {
         let probability = if probability.is_nan() { 0.0 } else { probability.clamp(0.0, 1.0) };
@@ -30,45 +38,47 @@ impl Calibration {
         (all > 0).then(|| self.bins.iter().map(gap).sum::<f64>() / all as f64)
     }
 
-    /// The section of the page; `what` are the answers, such as "the predicted class".
+    /// The reliability diagram; `what` are the answers, such as "the predicted class". Nothing without any.
+    pub(crate) fn chart(&self, what: &str) -> Option<Chart> {
+        self.error()?;
+        let bar = |(at, counts): (usize, &(u64, f64, u64))| Bar {
+            // The percent sign stands in the description: there is little room.
+            label: range(at).replace(" %", ""),
+            value: share(counts),
+            mark: (counts.0 > 0).then(|| counts.1 / counts.0 as f64),
+        };
+        let bars: Vec<Bar> = self.bins.iter().enumerate().map(bar).collect();
+        let description = format!("How often {what} is right, for each tenth of its probability, in percent");
+        Some(chart::bars("Reliability diagram", &description, &bars, Some(1.0)))
+    }
+
+    /// The section of the page; `what` as above.
     pub(crate) fn section(&self, what: &str) -> String {
-        let Some(error) = self.error() else { return String::new() };
-        let bin = |at: usize| format!("{}\u{2013}{} %", at * 100 / BINS, (at + 1) * 100 / BINS);
-        let share = |&(n, _, right): &(u64, f64, u64)| (n > 0).then(|| right as f64 / n as f64);
-        let bars: Vec<Bar> = self
-            .bins
-            .iter()
-            .enumerate()
-            .map(|(at, counts)| Bar {
-                // The percent sign stands in the description: there is little room.
-                label: bin(at).replace(" %", ""),
-                value: share(counts),
-                mark: (counts.0 > 0).then(|| counts.1 / counts.0 as f64),
-            })
-            .collect();
-        let rows: Vec<Vec<String>> = self
-            .bins
-            .iter()
-            .enumerate()
-            .filter(|(_, counts)| counts.0 > 0)
-            .map(|(at, counts)| {
-                vec![bin(at), counts.0.to_string(), percent(Some(counts.1 / counts.0 as f64)), percent(share(counts))]
-            })
-            .collect();
+        let (Some(error), Some(chart)) = (self.error(), self.chart(what)) else { return String::new() };
+        let row = |(at, counts): (usize, &(u64, f64, u64))| {
+            let mean = counts.1 / counts.0 as f64;
+            vec![range(at), counts.0.to_string(), percent(Some(mean)), percent(share(counts))]
+        };
+        let rows: Vec<Vec<String>> = self.bins.iter().enumerate().filter(|(_, counts)| counts.0 > 0).map(row).collect();
         format!(
             "<section id=calibration><h2>Calibration</h2>\n<p>Expected calibration error <strong>{}</strong>, in ten bins: by so much the \
              probability of {what} and how often it is right differ on average. Bars are how often; dashes are the mean probability. \
              Where a bar ends below its dash, the network is too sure of itself.</p>\n{}<details><summary>The numbers</summary>{}</details></section>\n",
             number(error),
-            chart::bars(
-                "Reliability diagram",
-                &format!("How often {what} is right, for each tenth of its probability, in percent"),
-                &bars,
-                Some(1.0)
-            ),
+            chart.html(),
             table("Reliability", &["Probability", "Answers", "Mean probability", "Right"], &rows),
         )
     }
+}
+
+/// The probabilities of a bin.
+fn range(bin: usize) -> String {
+    format!("{}\u{2013}{} %", bin * 100 / BINS, (bin + 1) * 100 / BINS)
+}
+
+/// How many of a bin's answers were right.
+fn share(&(answers, _, right): &(u64, f64, u64)) -> Option<f64> {
+    (answers > 0).then(|| right as f64 / answers as f64)
 }
 
 #[cfg(test)]

@@ -59,14 +59,19 @@ pub(crate) fn confusion(rows: &[ClassRow], answers: &[Answer]) -> String {
     out + &most_confused(rows, answers) + "</section>\n"
 }
 
-fn matrix(rows: &[ClassRow], answers: &[Answer]) -> String {
-    let classes = rows.len();
+/// How often each class, row by row, was taken for each.
+pub(crate) fn counts(classes: usize, answers: &[Answer]) -> Vec<u64> {
     let mut cells = vec![0u64; classes * classes];
     for answer in answers {
         if answer.truth < classes && answer.predicted < classes {
             cells[answer.truth * classes + answer.predicted] += 1;
         }
     }
+    cells
+}
+
+fn matrix(rows: &[ClassRow], answers: &[Answer]) -> String {
+    let (classes, cells) = (rows.len(), counts(rows.len(), answers));
     let mut out = "<div class=scroll tabindex=0 role=region aria-label=\"Confusion matrix\"><table class=matrix>\
                    <caption>Confusion matrix: rows are what samples are, columns what they were taken for. Shades are shares of the row.</caption>\n\
                    <thead><tr><th scope=col>is \\ taken for</th>"

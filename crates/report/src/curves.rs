@@ -1,6 +1,6 @@
 //! The learning curves, from the text of `results.csv`, however much of it there is.
 
-use crate::chart::{Series, lines};
+use crate::chart::{Chart, Series, lines};
 use crate::html::{escaped, number, table};
 
 /// Epochs listed one by one; beyond that, some between are left out.
@@ -53,31 +53,37 @@ pub(crate) fn section(results: &str, best_epoch: usize) -> String {
     if best_epoch > 0 {
         out += &format!("<p>The best model is that of epoch {best_epoch}.</p>\n");
     }
-    let metrics: Vec<&str> = history
-        .head
-        .iter()
-        .map(String::as_str)
-        .filter(|name| name.starts_with("metrics/") || *name == "train/accuracy_top1")
-        .collect();
+    for (title, chart) in charts(&history) {
+        out += &format!("<h3>{title}</h3>\n");
+        out += &chart.map_or_else(|| "<p>No finite number.</p>\n".to_owned(), |chart| chart.html());
+    }
+    out += &listed(&history);
+    out + "</section>\n"
+}
+
+/// The charts that can be drawn of `results.csv`.
+pub(crate) fn drawn(results: &str) -> Vec<Chart> {
+    charts(&History::parse(results)).into_iter().filter_map(|(_, chart)| chart).collect()
+}
+
+/// By their titles; `None` where no number is finite.
+fn charts(history: &History) -> Vec<(&'static str, Option<Chart>)> {
+    let names = history.head.iter().map(String::as_str);
+    let metrics = names.filter(|name| name.starts_with("metrics/") || *name == "train/accuracy_top1");
     // Errors in the target's units aren't on the scale of shares.
     let (errors, shares): (Vec<&str>, Vec<&str>) =
-        metrics.into_iter().partition(|name| ["metrics/mae", "metrics/rmse"].contains(name));
-    for (title, names) in [
+        metrics.partition(|name| ["metrics/mae", "metrics/rmse"].contains(name));
+    let groups = [
         ("Loss", vec!["train/loss", "val/loss"]),
         ("Metrics", shares),
         ("Errors", errors),
         ("Learning rate", vec!["lr/pg0"]),
-    ] {
-        let series = history.series(&names);
-        if series.is_empty() {
-            continue;
-        }
-        out += &format!("<h3>{title}</h3>\n");
-        out += &lines(title, &description(&series), "epoch", &series, &[])
-            .unwrap_or_else(|| "<p>No finite number.</p>\n".to_owned());
-    }
-    out += &listed(&history);
-    out + "</section>\n"
+    ];
+    let there = groups.into_iter().map(|(title, names)| (title, history.series(&names)));
+    let chart = |(title, series): (&'static str, Vec<Series>)| {
+        (title, lines(title, &description(&series), "epoch", &series, &[]))
+    };
+    there.filter(|(_, series)| !series.is_empty()).map(chart).collect()
 }
 
 /// First and last number of each line, for those who don't see them.

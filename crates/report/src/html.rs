@@ -101,9 +101,10 @@ pub(crate) fn document(title: &str, kind: &str, about: &str, contents: &[(String
     out += "<meta name=viewport content=\"width=device-width, initial-scale=1\">\n<meta name=color-scheme content=\"light dark\">\n";
     let _ = write!(
         out,
-        "<title>{} \u{2013} {kind}</title>\n<style>\n{}</style>\n</head>\n<body>\n",
+        "<title>{} \u{2013} {kind}</title>\n<style>\n{}{}</style>\n</head>\n<body>\n",
         escaped(title),
-        include_str!("style.css")
+        include_str!("style.css"),
+        include_str!("chart.css"),
     );
     out += "<a class=skip href=#content>To the content</a>\n";
     let _ = write!(out, "<header><h1>{}</h1>\n<p>{}</p>\n<nav aria-label=Sections><ul>", name(title), escaped(about));

@@ -3,7 +3,7 @@
 //!
 //! Takes plain data ([`Page`]) and gives text. Knows no tensors, models, data sets or run folders; what it shows is gathered by the
 //! trainer. The charts are SVG of our own: their colours are the page's, which follow the reader's dark or light setting, and each has a
-//! title and a description for screen readers. Plotters writes fixed colours and neither of the two.
+//! title and a description for screen readers. Plotters writes fixed colours and neither of the two. `resvg` makes PNG of the same SVG.
 //!
 //! Every text that comes from outside (names of classes, files, columns, the configuration) goes through `html` or `cells` first.
 
@@ -14,6 +14,7 @@ mod classes;
 mod comparison;
 mod coverage;
 mod curves;
+mod files;
 mod grid;
 mod html;
 mod page;
@@ -21,6 +22,7 @@ mod pick;
 mod picture;
 mod ranking;
 mod samples;
+mod sheet;
 mod values;
 
 pub use calibration::Calibration;
@@ -31,3 +33,4 @@ pub use html::escaped;
 pub use page::{Answer, ClassRow, Curve, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
 pub use pick::{confident_mistakes, least_certain};
 pub use picture::Picture;
+pub use sheet::Sheet;

@@ -24,6 +24,10 @@ pub struct Page {
     pub held_out: Option<HeldOut>,
     /// How far these answers can be relied on.
     pub coverage: Option<Coverage>,
+    /// Samples of the first batch as it is trained on, after augmentation.
+    pub train_batch: Vec<Shown>,
+    /// The first samples that it didn't learn from, with the best model's answers.
+    pub val_batch: Vec<Shown>,
     /// The network, layer by layer.
     pub layers: Vec<Layer>,
     /// Shape of one input, in words.
@@ -221,11 +225,7 @@ impl Page {
                     out += &classes::section(held_out, rows);
                     out += &classes::confusion(rows, answers);
                     out += &ranking::section(curves);
-                    let mut calibration = Calibration::default();
-                    answers
-                        .iter()
-                        .for_each(|answer| calibration.add(answer.confidence, answer.truth == answer.predicted));
-                    out += &calibration.section("the predicted class");
+                    out += &Calibration::of(answers).section("the predicted class");
                     out += &samples::section(
                         "mistakes",
                         "Most confident mistakes",

@@ -1,13 +1,13 @@
 //! Regression: predicted against true, residuals, and where in the range the errors lie.
 
-use crate::chart::{Bar, Guide, bars, points};
+use crate::chart::{Bar, Chart, Guide, bars, points};
 use crate::html::{grouped, name, number, table};
 use crate::{HeldOut, TargetRow};
 
 /// Points of a chart; of more samples, as many are taken at even distances.
 const POINTS: usize = 2000;
 /// Targets with charts of their own.
-const CHARTED: usize = 12;
+pub(crate) const CHARTED: usize = 12;
 
 /// The table of the targets, and charts for each.
 pub(crate) fn section(held_out: &HeldOut, rows: &[TargetRow]) -> String {
@@ -32,26 +32,30 @@ fn target(row: &TargetRow) -> String {
     if thin > 1 {
         out += &format!("<p class=quiet>Of {} samples one in {thin} is drawn.</p>\n", grouped(row.pairs.len() as u64));
     }
+    let [predicted, residuals] = charts(row);
+    out += &predicted.map_or_else(|| "<p>No finite prediction.</p>\n".to_owned(), |chart| chart.html());
+    out += &residuals.map_or_else(String::new, |chart| chart.html());
+    out + &by_decile(&deciles(&row.pairs))
+}
+
+/// Predicted against true, and what is left.
+pub(crate) fn charts(row: &TargetRow) -> [Option<Chart>; 2] {
+    let thin = row.pairs.len().div_ceil(POINTS).max(1);
     let drawn: Vec<(f64, f64)> = row.pairs.iter().copied().step_by(thin).collect();
     let residuals: Vec<(f64, f64)> = drawn.iter().map(|(truth, predicted)| (*predicted, predicted - truth)).collect();
     let about = |what: &str| format!("{what} of {}: {} points", row.name, drawn.len());
-    out += &points(
-        "Predicted against true",
-        &about("Predicted against true numbers"),
-        ["true", "predicted"],
-        &drawn,
-        Guide::Diagonal,
-    )
-    .unwrap_or_else(|| "<p>No finite prediction.</p>\n".to_owned());
-    out += &points(
-        "Residuals",
-        &about("Residuals against predicted numbers"),
-        ["predicted", "residual"],
-        &residuals,
-        Guide::Zero,
-    )
-    .unwrap_or_default();
-    out + &by_decile(&deciles(&row.pairs))
+    let title = format!("Predicted against true: {}", row.name);
+    let left = format!("Residuals: {}", row.name);
+    [
+        points(&title, &about("predicted against true numbers"), ["true", "predicted"], &drawn, Guide::Diagonal),
+        points(
+            &left,
+            &about("residuals against predicted numbers"),
+            ["predicted", "residual"],
+            &residuals,
+            Guide::Zero,
+        ),
+    ]
 }
 
 /// A tenth of the samples, by their true number.
@@ -97,7 +101,7 @@ fn by_decile(deciles: &[Decile]) -> String {
     let drawn: Vec<Bar> = deciles.iter().enumerate().map(bar).collect();
     let rows: Vec<Vec<String>> = deciles.iter().enumerate().map(row).collect();
     let head = ["Tenth", "True numbers", "Samples", "Mean absolute error", "Mean residual"];
-    bars("Error by decile", "Mean absolute error by tenths of the true number", &drawn, None)
+    bars("Error by decile", "Mean absolute error by tenths of the true number", &drawn, None).html()
         + &table("Error by decile of the true number", &head, &rows)
 }
 

@@ -1,7 +1,7 @@
 //! The page of runs that nobody wishes for: hostile names, one class, a thousand, numbers that aren't finite, nothing measured at all.
 
 use report::{
-    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Flipped, HeldOut, Layer,
+    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Curve, Flipped, HeldOut, Layer,
     Outcome, Page, Picture, Share, Shown, TargetRow,
 };
 
@@ -49,8 +49,15 @@ fn classes(names: &[String]) -> Page {
         picture: Some(Picture { shape: [3, 2, 2], pixels: (0..12).collect() }),
         row: vec![(name.clone(), name.clone())],
     };
+    let curve = |name: &String| Curve {
+        name: name.clone(),
+        auroc: 0.5,
+        roc: vec![[0.0, 0.0], [1.0, 1.0]],
+        precision_recall: vec![[0.0, 0.5], [1.0, 0.5]],
+    };
     let outcome = Outcome::Classes {
         rows: names.iter().map(row).collect(),
+        curves: names.iter().map(curve).collect(),
         answers,
         mistakes: names.iter().take(24).map(shown).collect(),
         doubts: names.iter().take(24).map(shown).collect(),
@@ -65,6 +72,8 @@ fn classes(names: &[String]) -> Page {
         held_out: Some(HeldOut { split: "test", samples: 18, metrics: vec![(names[0].clone(), f64::NAN)], outcome }),
         coverage: Some(coverage(&names[0])),
         layers: vec![Layer { name: names[0].clone(), kind: names[0].clone(), output: vec![1, 2], ..Layer::default() }],
+        train_batch: names.iter().take(16).map(shown).collect(),
+        val_batch: names.iter().take(16).map(shown).collect(),
         input: names[0].clone(),
         configuration: format!("data = \"{}\"", names[0]),
         commands: vec![(names[0].clone(), format!("trainer replay '{}'", names[0]))],
@@ -231,12 +240,57 @@ fn regression_shows_each_target_and_survives_numbers_that_are_not_finite() {
     assert!(html.contains("on which the best epoch was chosen"));
 }
 
+/// The width and height that a PNG file declares.
+#[track_caller]
+fn size(png: &[u8]) -> [u32; 2] {
+    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
+    [16, 20].map(|at| u32::from_be_bytes([png[at], png[at + 1], png[at + 2], png[at + 3]]))
+}
+
+#[test]
+fn pictures_are_files_of_their_own_under_names_that_people_know() {
+    let files = classes(&NAMES.map(str::to_owned)).files();
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    let expected =
+        ["results", "train_batch0", "val_batch0_pred", "roc_curve", "pr_curve", "confusion_matrix", "calibration"];
+    assert_eq!(names, expected);
+    for (name, sheet) in files {
+        let [width, height] = size(&sheet.png().unwrap());
+        assert!(width >= 200 && height >= 200, "{name}: {width}x{height}");
+        let svg = sheet.svg();
+        assert!(!svg.contains("var(") && !svg.contains("<script") && !svg.contains("<img"), "{name}");
+        // What the letters of the file cannot say is said by number.
+        assert!(!svg.contains('花') && !svg.contains('ש') && !svg.contains('👩'), "{name}");
+        if name == "confusion_matrix" {
+            assert!(svg.contains(">class 3<") && svg.contains("&lt;script&gt;"), "{svg}");
+        }
+    }
+}
+
+#[test]
+fn a_thousand_classes_have_a_matrix_without_names_and_more_have_none() {
+    let named = |count: usize| (0..count).map(|at| format!("n{at}")).collect::<Vec<_>>();
+    let matrix = |page: Page| page.files().into_iter().find(|(name, _)| *name == "confusion_matrix");
+    let (_, sheet) = matrix(classes(&named(1000))).unwrap();
+    assert!(!sheet.svg().contains(">n500<") && sheet.svg().contains(">500<"));
+    assert!(size(&sheet.png().unwrap())[0] < 3000);
+    assert!(matrix(classes(&named(1001))).is_none());
+    assert!(matrix(classes(&named(1))).is_some());
+}
+
+#[test]
+fn a_run_with_nothing_has_no_pictures() {
+    assert!(Page::default().files().is_empty());
+    let nan = Page { results: "epoch,train/loss\n1,NaN\n".into(), ..Page::default() };
+    assert!(nan.files().is_empty());
+}
+
 #[test]
 fn labels_have_their_table_and_calibration() {
     let mut calibration = Calibration::default();
     (0..100).for_each(|at| calibration.add(f64::from(at) / 100.0, at > 60));
     let rows = vec![ClassRow { name: "rain".into(), average_precision: Some(0.75), ..ClassRow::default() }];
-    let outcome = Outcome::Labels { rows, calibration, mistakes: vec![], doubts: vec![] };
+    let outcome = Outcome::Labels { rows, curves: vec![], calibration, mistakes: vec![], doubts: vec![] };
     let held_out = HeldOut { split: "test", samples: 100, metrics: vec![], outcome };
     let html = Page { held_out: Some(held_out), ..Page::default() }.html();
     is_sound(&html);
