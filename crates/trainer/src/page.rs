@@ -1,4 +1,5 @@
-//! Gathers what the report of a run shows, and writes it: `report.html`, `per_class.csv`, `predictions_test.csv` or `predictions_val.csv`.
+//! Gathers what the report of a run shows, and writes it: `report.html`, its pictures as files, `per_class.csv`, `predictions_test.csv`
+//! or `predictions_val.csv`.
 //! Takes whatever there is of a run. How the page looks is `crates/report`'s; the files that resuming and replaying read are not touched.
 
 mod answered;
@@ -7,13 +8,16 @@ mod shown;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use data::{Dataset, InputSpec};
+use data::{Batch, Dataset, InputSpec};
 use models::ModelConfig;
 use report::{Layer, Page, cells};
 use tasks::{Calibration, Metrics, Task};
 
 use crate::run_folder::MOST_TEXT;
 use crate::{Answers, Checkpoint, Error, Provenance, RunFolder};
+
+/// Samples in a picture of a batch.
+const PICTURES: usize = 16;
 
 /// What is known of a run when its report is written.
 #[derive(Default)]
@@ -28,6 +32,8 @@ pub struct Known {
     pub measured: Option<(Metrics, Answers)>,
     /// How sure it may be of them.
     pub calibration: Option<Calibration>,
+    /// The first batch as it is trained on, in pixels; of tables none.
+    pub first_batch: Option<Batch>,
     /// What is missing or odd, a line each.
     pub notes: Vec<String>,
     /// What to type next: what it does, and the command.
@@ -40,7 +46,7 @@ pub struct Known {
 /// # Errors
 /// If the system refuses to write, or a sample that is to be shown cannot be read.
 pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
-    let Known { task, model, dataset, measured, calibration, mut notes, commands } = known;
+    let Known { task, model, dataset, measured, calibration, first_batch, mut notes, commands } = known;
     let name = std::fs::canonicalize(run.path()).unwrap_or_else(|_| run.path().to_owned());
     let mut page = Page {
         name: name.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -82,14 +88,33 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
             page.held_out = Some(held_out);
             page.coverage =
                 calibration.and_then(|calibration| crate::coverage_of(task, &calibration, dataset, answers));
+            page.val_batch = answered.first(PICTURES, dataset, &mut notes);
         }
         _ => notes.push(
             "no answers were measured: there is no best model yet, or no validation or test samples that it could answer".to_owned(),
         ),
     }
+    if let (Some(task), Some(batch)) = (&task, &first_batch) {
+        page.train_batch = shown::batch(batch, task, PICTURES);
+    }
+    write_files(run, &page, &mut notes)?;
     page.notes = notes;
     RunFolder::write(&run.report(), page.html().as_bytes())?;
     Ok(run.report())
+}
+
+/// The pictures as files: PNG beside the page, SVG in `plots`. One that cannot be drawn is noted.
+fn write_files(run: &RunFolder, page: &Page, notes: &mut Vec<String>) -> Result<(), Error> {
+    let plots = run.path().join("plots");
+    std::fs::create_dir_all(&plots).map_err(Error::io("create", &plots))?;
+    for (name, sheet) in page.files() {
+        RunFolder::write(&plots.join(name).with_extension("svg"), sheet.svg().as_bytes())?;
+        match sheet.png() {
+            Ok(png) => RunFolder::write(&run.path().join(name).with_extension("png"), &png)?,
+            Err(error) => notes.push(format!("`{name}.png` could not be drawn: {error}")),
+        }
+    }
+    Ok(())
 }
 
 fn words(task: &Task) -> String {

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use data::{Dataset, Like};
+use data::{Batch, Dataset, InputSpec, Like, Loader};
 use models::ModelFile;
 use tasks::{Calibration, Task};
-use trainer::{Answers, Known, Provenance, RunFolder};
+use trainer::{Answers, Known, Provenance, RunFolder, TrainConfig};
 
 use super::options::Options;
 use super::report::{quoted, trainer_command};
@@ -43,7 +43,7 @@ fn learn(run: &RunFolder, device: &str, known: &mut Known) -> Result<()> {
     known.task = Some(task.clone());
     let calibration = file.calibration.clone().map(|section| Calibration::stored(section, &task)).transpose();
     known.calibration = calibration.map_err(|what| anyhow!("`{}` metadata `calibration`: {what}", best.display()))?;
-    let dataset = open(run, &file, &task).context("the run's data cannot be read")?;
+    let (dataset, config) = open(run, &file, &task).context("the run's data cannot be read")?;
     if let Some(made) = Provenance::read(run)?
         && let Err(error) = made.check_data(&dataset, run.path())
     {
@@ -51,13 +51,14 @@ fn learn(run: &RunFolder, device: &str, known: &mut Known) -> Result<()> {
     }
     let dataset = Arc::new(dataset);
     known.dataset = Some(dataset.clone());
+    known.first_batch = first_batch(&dataset, &config).transpose()?;
     let ended = run.metrics().is_file();
     known.measured = Answers::of(&file.model, &task, &dataset, &device.device, !ended)?;
     Ok(())
 }
 
-/// The run's data, cut as it was for training and read as the model reads it.
-fn open(run: &RunFolder, file: &ModelFile, task: &Task) -> Result<Dataset> {
+/// The run's data, cut as it was for training and read as the model reads it; and how it trained on them.
+fn open(run: &RunFolder, file: &ModelFile, task: &Task) -> Result<(Dataset, TrainConfig)> {
     let mut options = Options::from_run(&run.args())?;
     if run.split().is_file() {
         // Samples that were left out are `unused` in it.
@@ -65,7 +66,16 @@ fn open(run: &RunFolder, file: &ModelFile, task: &Task) -> Result<Dataset> {
     }
     let mut open = settle::open_options(&options)?;
     open.like = Some(Like { input: file.model.input().clone(), outputs: task.outputs_kind() });
-    Ok(data::open(&settle::locate(&options)?, &open)?)
+    let dataset = data::open(&settle::locate(&options)?, &open)?;
+    let config = settle::config(&options, &dataset)?;
+    Ok((dataset, config))
+}
+
+/// The first batch as it is trained on; of tables none, for there is nothing to see.
+pub(crate) fn first_batch(dataset: &Arc<Dataset>, config: &TrainConfig) -> Option<Result<Batch, data::Error>> {
+    let training = Loader::new(dataset.clone(), dataset.split.train.to_vec(), config.batch);
+    let images = matches!(dataset.input, InputSpec::Image(_));
+    images.then(|| training.shuffled(config.seed).augmented(config.augment, config.seed).epoch(0).next()).flatten()
 }
 
 /// What to type next.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use data::{Dataset, InputSpec, Loader};
+use data::Dataset;
 use models::Model;
 use serde_json::json;
 use tasks::{Goal, Task};
@@ -181,10 +181,7 @@ impl Sitting {
             return Ok(None);
         }
         let mut board = Board::open(run.path());
-        let config = &self.config;
-        let loader = Loader::new(self.dataset.clone(), self.dataset.split.train.to_vec(), config.batch);
-        let first = loader.shuffled(config.seed).augmented(config.augment, config.seed).epoch(0).next();
-        if let Some(batch) = first.filter(|_| new && matches!(self.dataset.input, InputSpec::Image(_))) {
+        if let Some(batch) = page::first_batch(&self.dataset, &self.config).filter(|_| new) {
             board.show_batch(batch?);
         }
         Ok(Some(board))
@@ -199,6 +196,8 @@ impl Sitting {
             dataset: Some(self.dataset.clone()),
             measured: metrics.zip(answers),
             calibration: report.calibration.clone(),
+            // A sample that cannot be read any more has no place in a page about what was learned.
+            first_batch: page::first_batch(&self.dataset, &self.config).and_then(Result::ok),
             notes: Vec::new(),
             commands: page::commands(run.path()),
         };

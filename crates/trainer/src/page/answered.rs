@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use data::{BatchTargets, Dataset, Targets};
-use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, TargetRow, cells};
+use data::{BatchTargets, Dataset, InputSpec, Targets};
+use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, Shown, TargetRow, cells};
 use tasks::{Metrics, Task};
 
 use super::shown::{self, Words};
@@ -158,6 +158,37 @@ impl<'a> Answered<'a> {
         };
         let mistakes = shown::load(errors.into_iter().map(words).collect(), dataset, notes);
         Outcome::Values { rows, mistakes }
+    }
+
+    /// The first `most` pictures with what they are and what they were taken for; of tables none.
+    pub(super) fn first(&self, most: usize, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Vec<Shown> {
+        let names = self.task.names();
+        let words = |at: usize| {
+            let (index, numbers) = (self.answers.indices[at], self.numbers_of(at));
+            let said = |class: usize| format!("{} ({:.0} %)", names[class], numbers[class] * 100.0);
+            let (truth, answer) = match self.targets {
+                Targets::Classes { values, .. } => {
+                    let answer = answer(values[index as usize] as usize, numbers);
+                    (names[answer.truth].clone(), said(answer.predicted))
+                }
+                Targets::Labels { values, .. } => {
+                    let truth = self.true_labels(values, index as usize).map(|label| names[label].clone());
+                    let answer = (0..names.len()).filter(|&label| numbers[label] >= THRESHOLD).map(said);
+                    (or_none(joined(truth, ", ")), or_none(joined(answer, ", ")))
+                }
+                Targets::Values { values, .. } => {
+                    let truth = (0..names.len()).map(|at| values[index as usize * names.len() + at].to_string());
+                    (joined(truth, ", "), joined(numbers.iter().map(|&number| (number as f32).to_string()), ", "))
+                }
+            };
+            Words { index, truth, answer }
+        };
+        match dataset.input {
+            InputSpec::Image(_) => {
+                shown::load((0..self.answers.indices.len().min(most)).map(words).collect(), dataset, notes)
+            }
+            InputSpec::Table(_) => Vec::new(),
+        }
     }
 
     fn numbers_of(&self, at: usize) -> &[f64] {

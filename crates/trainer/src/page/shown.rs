@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use data::{ColumnKind, Dataset, InputSpec, Inputs, Loader, TableSpec};
+use data::{Batch, BatchTargets, ColumnKind, Dataset, InputSpec, Inputs, Loader, TableSpec};
 use report::{Picture, Shown};
+use tasks::Task;
 
 /// What is said of a sample.
 pub(super) struct Words {
@@ -31,21 +32,51 @@ pub(super) fn load(words: Vec<Words>, dataset: &Arc<Dataset>, notes: &mut Vec<St
             ..Shown::default()
         };
         let Some(batch) = &batch else { return shown };
-        let [_, channels, height, width] = batch.shape;
-        let len = channels * height * width;
-        match (&batch.inputs, &dataset.input) {
-            (Inputs::Pixels(pixels), InputSpec::Image(_)) => {
-                let pixels = pixels.get(at * len..(at + 1) * len).unwrap_or_default().to_vec();
-                shown.picture = Some(Picture { shape: [channels, height, width], pixels });
-            }
-            (Inputs::Floats(values), InputSpec::Table(table)) => {
-                shown.row = row(table, values.get(at * len..(at + 1) * len).unwrap_or_default());
-            }
-            _ => {}
+        shown.picture = picture(batch, at);
+        if let (Inputs::Floats(values), InputSpec::Table(table)) = (&batch.inputs, &dataset.input) {
+            let len = batch.shape[1..].iter().product::<usize>();
+            shown.row = row(table, values.get(at * len..(at + 1) * len).unwrap_or_default());
         }
         shown
     };
     words.into_iter().enumerate().map(one).collect()
+}
+
+/// The first `most` samples of a batch with their targets.
+pub(super) fn batch(batch: &Batch, task: &Task, most: usize) -> Vec<Shown> {
+    let names = task.names();
+    let one = |at: usize| Shown {
+        truth: match &batch.targets {
+            Some(BatchTargets::Classes(classes)) => names.get(classes[at] as usize).cloned().unwrap_or_default(),
+            Some(BatchTargets::Dense { width, values }) => {
+                let values = &values[at * width..][..*width];
+                match task {
+                    Task::Regression(_) => values.iter().map(f32::to_string).collect::<Vec<_>>().join(", "),
+                    _ => shares(values, names),
+                }
+            }
+            None => String::new(),
+        },
+        picture: picture(batch, at),
+        ..Shown::default()
+    };
+    (0..batch.len().min(most)).map(one).collect()
+}
+
+/// The names that apply, with their shares where samples are mixed.
+fn shares(values: &[f32], names: &[String]) -> String {
+    let named = values.iter().zip(names).filter(|(share, _)| **share != 0.0).map(|(&share, name)| match share == 1.0 {
+        true => name.clone(),
+        false => format!("{name} {share:.2}"),
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
+fn picture(batch: &Batch, at: usize) -> Option<Picture> {
+    let Inputs::Pixels(pixels) = &batch.inputs else { return None };
+    let [_, channels, height, width] = batch.shape;
+    let len = channels * height * width;
+    Some(Picture { shape: [channels, height, width], pixels: pixels.get(at * len..(at + 1) * len)?.to_vec() })
 }
 
 /// The columns of a row from its features, before normalisation.
