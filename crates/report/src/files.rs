@@ -16,8 +16,8 @@ const WHOLE: f64 = 1000.0;
 /// Sides of a sample's picture, with its words, and how many stand in a row.
 const TILE: [f64; 2] = [160.0, 200.0];
 const TILES: usize = 4;
-/// Letters below a picture.
-const LETTERS: usize = 24;
+/// Letters of a name.
+const LETTERS: usize = 22;
 
 impl Page {
     /// Files by name, without their ending; those for which the run has nothing are left out. Names that the font cannot show become the
@@ -99,7 +99,12 @@ fn matrix(rows: &[ClassRow], answers: &[Answer]) -> Option<Sheet> {
         return None;
     }
     let (cells, named) = (counts(classes, answers), classes <= NAMED);
-    let [side, left, top] = if named { [40.0, 150.0, 130.0] } else { [WHOLE / classes as f64, 60.0, 50.0] };
+    let longest = rows.iter().map(|row| row.name.chars().count().min(LETTERS)).max().unwrap_or(0) as f64;
+    // Names stand to the left, and above on the slant.
+    let [side, left, top] = match named {
+        true => [40.0, 40.0 + longest * 6.6, 46.0 + longest * 4.7],
+        false => [WHOLE / classes as f64, 60.0, 50.0],
+    };
     let mut out = format!(
         "<text class='title' x='{left}' y='16'>Rows: what samples are. Columns: what they were taken for.</text>\n"
     );
@@ -127,7 +132,7 @@ fn matrix(rows: &[ClassRow], answers: &[Answer]) -> Option<Sheet> {
     }
     let every = if named { 1 } else { classes.div_ceil(20) };
     for at in (0..classes).step_by(every) {
-        let text = if named { shortened(&rows[at].name, 18) } else { at.to_string() };
+        let text = if named { shortened(&rows[at].name, LETTERS) } else { at.to_string() };
         let (text, along) = (escaped(&text), side * (at as f64 + 0.5));
         let _ =
             writeln!(out, "<text x='{:.1}' y='{:.1}' text-anchor='end'>{text}</text>", left - 8.0, top + along + 4.0);
@@ -148,11 +153,12 @@ fn tiles(shown: &[Shown]) -> Option<Sheet> {
     let pictures = shown.iter().filter_map(|one| Some((one, one.picture.as_ref()?.uri()?)));
     let mut count = 0;
     for (at, (one, uri)) in pictures.enumerate() {
+        let wrong = !one.answer.starts_with(&one.truth);
         let (x, y) = (TILE[0] * (at % TILES) as f64, TILE[1] * (at / TILES) as f64);
         let _ = writeln!(
             out,
             "<image x='{:.0}' y='{:.0}' width='144' height='144' style='image-rendering:pixelated' href='{uri}' />\n\
-             <text x='{:.0}' y='{:.0}' style='fill:#1b1f24'>{}</text><text x='{:.0}' y='{:.0}'>{}</text>",
+             <text x='{:.0}' y='{:.0}' style='fill:#1b1f24'>{}</text><text x='{:.0}' y='{:.0}'{}>{}</text>",
             x + 8.0,
             y + 8.0,
             x + 8.0,
@@ -160,6 +166,7 @@ fn tiles(shown: &[Shown]) -> Option<Sheet> {
             escaped(&shortened(&one.truth, LETTERS)),
             x + 8.0,
             y + 186.0,
+            if wrong { " style='fill:#b42318'" } else { "" },
             escaped(&shortened(&one.answer, LETTERS)),
         );
         count = at + 1;

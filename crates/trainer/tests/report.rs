@@ -56,16 +56,16 @@ fn a_training_leaves_a_report_of_its_test_split_and_writing_it_again_changes_no_
     }
     assert!(!run.join("predictions_val.csv").exists());
 
-    let files = ["report.html", "per_class.csv", "predictions_test.csv"];
-    let before = files.map(|file| read(&run.join(file)));
+    let pictures =
+        ["results.png", "confusion_matrix.png", "train_batch0.png", "val_batch0_pred.png", "plots/pr_curve.svg"];
+    let files = [&["report.html", "per_class.csv", "predictions_test.csv"][..], &pictures].concat();
+    let bytes = || files.iter().map(|file| fs::read(run.join(file)).unwrap()).collect::<Vec<_>>();
+    let before = bytes();
+    let page = read(&run.join("report.html"));
     files.iter().for_each(|file| fs::remove_file(run.join(file)).unwrap());
     ends(trainer(scratch.path(), &["report", "runs/run"]), 0, "");
-    assert!(before == files.map(|file| read(&run.join(file))));
-    assert!(
-        before[0].contains("data:image/png;base64,")
-            && before[0].contains("trainer")
-            && before[0].contains("replay runs/run")
-    );
+    assert!(before == bytes());
+    assert!(page.contains("data:image/png;base64,") && page.contains("trainer") && page.contains("replay runs/run"));
     ends(trainer(scratch.path(), &["replay", "runs/run", "--quiet"]), 0, "");
 }
 
@@ -163,6 +163,7 @@ fn a_regression_without_validation_and_labels_have_reports_of_their_own() {
         assert!(page.contains(words), "{words}");
     }
     assert_eq!(rows(&run.join("predictions_test.csv"))[0], ["source", "true", "predicted"]);
+    assert!(run.join("predictions.png").is_file() && !run.join("confusion_matrix.png").exists());
     assert!(!run.join("per_class.csv").exists());
 
     let run = train("labels.csv", "wet,cold", "labels", &[]);
