@@ -19,7 +19,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                    speed and memory of training and prediction against the same networks in plain Burn and, with a Python that
                    has xtask/peers/requirements.txt, in PyTorch and ONNX Runtime; WHAT is train, predict, memory,
                    start or mnist
-  crash [--kills N] [--power N] [--faults] [--seed N] [--json]
+  crash [--kills N] [--power N] [--faults N|all] [--seed N] [--json]
                    kills a run N times at random moments, a good part of them inside of a save; cuts its power at N moments and
                    rebuilds what the disk might hold; lets the system refuse every call in turn: each time it is resumed and must come
                    to the bits of a run that nothing happened to. 200 kills if nothing is asked for";
