@@ -314,7 +314,7 @@ impl Page {
 }
 
 /// Sections that the page may have, for its table of contents.
-const CONTENTS: [(&str, &str); 11] = [
+const CONTENTS: [(&str, &str); 12] = [
     ("summary", "Summary"),
     ("curves", "Learning curves"),
     ("classes", "Classes"),

@@ -1,8 +1,8 @@
 //! The page of runs that nobody wishes for: hostile names, one class, a thousand, numbers that aren't finite, nothing measured at all.
 
 use report::{
-    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Curve, Flipped, HeldOut, Layer,
-    Outcome, Page, Picture, Share, Shown, TargetRow,
+    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Curve, Flipped, HeldOut,
+    Layer, Outcome, Page, Picture, Share, Shown, TargetRow,
 };
 
 /// Names in any script, with whatever HTML gives a meaning to.
