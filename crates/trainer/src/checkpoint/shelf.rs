@@ -58,6 +58,11 @@ pub(super) fn prune(folder: &Path, kept: &[&Path]) -> Result<(), Error> {
 pub(super) fn clean(folder: &Path) -> Result<(), Error> {
     let mut unfinished = entries(folder)?;
     unfinished.retain(|path| path.extension().is_some_and(|extension| extension == "partial"));
+    if unfinished.is_empty() {
+        return Ok(());
+    }
+    // Were the power to fail with files gone and the old name back, a folder that is half removed would look like a damaged checkpoint.
+    super::sync(folder)?;
     let mut outcome = Ok(());
     for path in &unfinished {
         outcome = outcome.and(fs::remove_dir_all(path).map_err(Error::io("remove", path)));
