@@ -26,7 +26,7 @@ pub struct Page {
     pub coverage: Option<Coverage>,
     /// Samples of the first batch as it is trained on, after augmentation.
     pub train_batch: Vec<Shown>,
-    /// The first samples that it didn't learn from, with the best model's answers.
+    /// Samples that it didn't learn from, with the best model's answers.
     pub val_batch: Vec<Shown>,
     /// The network, layer by layer.
     pub layers: Vec<Layer>,

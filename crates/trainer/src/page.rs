@@ -88,7 +88,7 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
             page.held_out = Some(held_out);
             page.coverage =
                 calibration.and_then(|calibration| crate::coverage_of(task, &calibration, dataset, answers));
-            page.val_batch = answered.first(PICTURES, dataset, &mut notes);
+            page.val_batch = answered.some(PICTURES, dataset, &mut notes);
         }
         _ => notes.push(
             "no answers were measured: there is no best model yet, or no validation or test samples that it could answer".to_owned(),

@@ -160,8 +160,9 @@ impl<'a> Answered<'a> {
         Outcome::Values { rows, mistakes }
     }
 
-    /// The first `most` pictures with what they are and what they were taken for; of tables none.
-    pub(super) fn first(&self, most: usize, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Vec<Shown> {
+    /// As many as `most` pictures with what they are and what they were taken for, at even distances: samples may lie class by class. Of
+    /// tables none.
+    pub(super) fn some(&self, most: usize, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Vec<Shown> {
         let names = self.task.names();
         let words = |at: usize| {
             let (index, numbers) = (self.answers.indices[at], self.numbers_of(at));
@@ -185,7 +186,8 @@ impl<'a> Answered<'a> {
         };
         match dataset.input {
             InputSpec::Image(_) => {
-                shown::load((0..self.answers.indices.len().min(most)).map(words).collect(), dataset, notes)
+                let (all, most) = (self.answers.indices.len(), most.min(self.answers.indices.len()));
+                shown::load((0..most).map(|at| words(at * all / most)).collect(), dataset, notes)
             }
             InputSpec::Table(_) => Vec::new(),
         }
