@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::provenance::hex;
-use crate::run_folder::MOST_TEXT;
+use crate::run_folder::{MOST_TEXT, make};
 use crate::{Error, Progress};
 
 mod shelf;
@@ -263,15 +263,6 @@ fn format(path: &Path) -> Option<u64> {
     let manifest: serde_json::Value =
         serde_json::from_slice(&data::read_regular(&path.join("manifest.json"), MOST_TEXT).ok()?).ok()?;
     manifest.get("format")?.as_u64()
-}
-
-/// Makes a folder in one that exists (where a whole run was deleted, nothing of it must come back to life); false if it is there.
-fn make(folder: &Path) -> Result<bool, Error> {
-    match fs::create_dir(folder) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(false),
-        Err(error) => Err(Error::io("create", folder)(error)),
-    }
 }
 
 /// Bytes that the file `name` of a checkpoint has at most.

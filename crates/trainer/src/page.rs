@@ -13,7 +13,7 @@ use models::ModelConfig;
 use report::{Layer, Page, cells};
 use tasks::{Calibration, Metrics, Task};
 
-use crate::run_folder::MOST_TEXT;
+use crate::run_folder::{MOST_TEXT, make};
 use crate::{Answers, Checkpoint, Error, Provenance, RunFolder};
 
 /// Samples in a picture of a batch.
@@ -105,9 +105,11 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
 
 /// The pictures as files: PNG beside the page, SVG in `plots`. One that cannot be drawn is noted.
 fn write_files(run: &RunFolder, page: &Page, notes: &mut Vec<String>) -> Result<(), Error> {
-    let plots = run.path().join("plots");
-    std::fs::create_dir_all(&plots).map_err(Error::io("create", &plots))?;
-    for (name, sheet) in page.files() {
+    let (plots, files) = (run.path().join("plots"), page.files());
+    if !files.is_empty() {
+        make(&plots)?;
+    }
+    for (name, sheet) in files {
         RunFolder::write(&plots.join(name).with_extension("svg"), sheet.svg().as_bytes())?;
         match sheet.png() {
             Ok(png) => RunFolder::write(&run.path().join(name).with_extension("png"), &png)?,

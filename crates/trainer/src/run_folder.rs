@@ -85,16 +85,13 @@ impl RunFolder {
         Ok(Self { path: self.path.clone(), lock: Some(lock) })
     }
 
-    /// Refuses pipes and devices where a file is to be written: opening a pipe waits. A folder only is in the way, which whoever writes says.
+    /// Refuses pipes and devices before anything is computed.
     fn check_places(&self) -> Result<(), Error> {
         let read = [self.path.join("lock"), self.args(), self.split(), self.provenance(), self.results()];
         let written =
             [self.metrics(), self.report(), self.per_class(), self.predictions("test"), self.predictions("val")];
         let all = read.into_iter().chain(written).chain([self.best(), self.last()]);
-        match all.into_iter().find(|path| path.exists() && !path.is_file() && !path.is_dir()) {
-            Some(path) => Err(Error::checkpoint(&path, "expected a regular file; remove what is there")),
-            None => Ok(()),
-        }
+        all.into_iter().try_for_each(|path| check_place(&path))
     }
 
     /// What its user should know about how it came to be held, in a line.
@@ -175,8 +172,9 @@ impl RunFolder {
     /// Writes `contents` to `path` so that a reader sees the old file or the new one, never a part.
     ///
     /// # Errors
-    /// If the system refuses; the old file is then still there.
+    /// If the system refuses, or a pipe or a device is there; the old file is then still there.
     pub fn write(path: &Path, contents: &[u8]) -> Result<(), Error> {
+        check_place(path)?;
         data::replace(path, |file| file.write_all(contents)).map_err(Error::io("write", path))
     }
 
@@ -185,12 +183,7 @@ impl RunFolder {
     /// # Errors
     /// If the system refuses.
     pub(crate) fn write_model(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        match fs::create_dir(self.weights()) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(Error::io("create", &self.weights())(error));
-            }
-            _ => {}
-        }
+        make(&self.weights())?;
         Self::write(path, bytes)
     }
 
@@ -240,6 +233,23 @@ impl RunFolder {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
             read => read.map_err(Error::io("read", &self.results())),
         }
+    }
+}
+
+/// Makes a folder in one that exists (where a whole run was deleted, nothing of it must come back to life); false if it is there.
+pub(crate) fn make(folder: &Path) -> Result<bool, Error> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(false),
+        Err(error) => Err(Error::io("create", folder)(error)),
+    }
+}
+
+/// Refuses a pipe or a device where a file is to be written: opening it waits. A folder only is in the way, which whoever writes says.
+fn check_place(path: &Path) -> Result<(), Error> {
+    match path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        true => Err(Error::checkpoint(path, "expected a regular file; remove what is there")),
+        false => Ok(()),
     }
 }
 

@@ -118,6 +118,24 @@ fn a_report_that_cannot_be_written_is_a_warning_and_costs_nothing() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_picture_is_refused_and_nobody_waits_for_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = quick(scratch.path(), &[]);
+    fs::remove_file(run.join("results.png")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(run.join("results.png")).status().unwrap().success());
+    ends(trainer(scratch.path(), &["report", "runs/run"]), 4, "expected a regular file");
+}
+
+#[test]
+fn the_report_of_a_run_that_was_deleted_brings_nothing_back() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = trainer::RunFolder::create(scratch.path(), "run").unwrap();
+    fs::remove_dir_all(run.path()).unwrap();
+    assert!(trainer::write_report(&run, trainer::Known::default()).is_err());
+    assert!(!run.path().exists());
+}
+
+#[test]
 fn classes_with_hostile_names_are_escaped_in_the_page_and_in_the_tables() {
     let scratch = tempfile::tempdir().unwrap();
     let names = ["<b>x&'\"", "=1+1", "שלום", "花", "👩‍🚀"];
