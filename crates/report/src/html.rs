@@ -57,7 +57,7 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// A count with groups of three digits: `12,345`.
-pub(crate) fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -135,7 +135,7 @@ mod tests {
         let values = [0.98124, 48210.4, 0.0, -2.71859, 3.8279e29, 1.5e-9, f64::NAN, f64::NEG_INFINITY];
         let expected = ["0.9812", "48210", "0.000", "-2.719", "3.828e29", "1.500e-9", "NaN", "-infinite"];
         assert_eq!(values.map(number), expected);
-        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 12, 999, 1000, 12345, 1234567].map(grouped), ["0", "12", "999", "1,000", "12,345", "1,234,567"]);
         assert_eq!([Some(0.5), None, Some(f64::NAN)].map(percent), ["50.0 %", "\u{2013}", "\u{2013}"]);
     }
 }

@@ -29,7 +29,7 @@ pub use calibration::Calibration;
 pub use comparison::{Beside, ComparedRun, Comparison, Flipped, Interval};
 pub use coverage::{Coverage, CoverageRow};
 pub use grid::grid;
-pub use html::escaped;
+pub use html::{escaped, grouped};
 pub use page::{Answer, ClassRow, Curve, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
 pub use pick::{confident_mistakes, least_certain};
 pub use picture::Picture;

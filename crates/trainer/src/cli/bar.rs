@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use trainer::{EpochSummary, Event};
 
+use ::report::grouped;
+
 use super::stream;
 
 /// What draws the events of a run.
@@ -139,27 +141,4 @@ fn shown(summary: &EpochSummary) -> impl Iterator<Item = (&str, Option<f64>)> {
 
 fn width(name: &str) -> usize {
     (name.len() + 4).max(9)
-}
-
-/// `12345` as `12,345`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!([0, 12, 999, 1000, 12345, 1234567].map(grouped), ["0", "12", "999", "1,000", "12,345", "1,234,567"]);
-    }
 }

@@ -6,9 +6,9 @@ use anyhow::Result;
 use data::doctor::{Finding, Place, Report, Severity, examine};
 use serde_json::json;
 
-use super::bar::grouped;
 use super::failure::code;
 use super::{Doctor, Format, report, settle, stream};
+use ::report::grouped;
 
 /// Groups of places that the text names; JSON names more.
 const SHOWN: usize = 5;

@@ -10,10 +10,10 @@ use serde_json::json;
 use tasks::{Calibration, Metrics, Task};
 use trainer::{CoverageSums, Predicted, RunFolder};
 
-use super::bar::grouped;
 use super::failure::{Failure, code};
 use super::options::Options;
 use super::{Eval, Format, report, settings, settle, stream};
+use ::report::grouped;
 
 /// Is shown the outputs of each sample, with its batch and its row there.
 type Write<'a> = dyn FnMut(&Predicted<'_>, usize, &[f32]) -> Result<(), trainer::Error> + 'a;

@@ -5,9 +5,9 @@ use data::{Filter, Fit, ImageSpec, InputSpec};
 use models::{LayerSummary, ModelFile};
 use serde_json::json;
 
-use super::bar::grouped;
 use super::failure::{Failure, code};
 use super::{Format, Inspect, eval, settle, stream};
+use ::report::grouped;
 
 /// Prints the layers.
 pub(crate) fn run(arguments: &Inspect) -> Result<u8> {

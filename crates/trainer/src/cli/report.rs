@@ -7,7 +7,7 @@ use data::{Dataset, InputSpec, Split, Targets};
 use serde_json::{Value, json};
 use tasks::Metrics;
 
-use super::bar::grouped;
+use ::report::grouped;
 
 /// Classes named one by one; beyond that, only the number and the extremes are.
 const NAMED_CLASSES: usize = 20;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::Compared;
 use super::cost::Cost;
 use super::judged::{Against, Estimate, LEVEL, RESAMPLES};
-use crate::cli::bar::grouped;
 use crate::cli::columns::{self, Column, cut, plain};
 use crate::cli::report::significant;
+use ::report::grouped;
 
 /// Samples of each kind that the text names.
 const SHOWN: usize = 5;
