@@ -10,6 +10,7 @@ use data::Batch;
 use models::{Kind, Model, NamedTensor};
 use trainer::Event;
 
+use super::position::Position;
 use crate::tensorboard::{self, Histogram, Summary, Value};
 
 /// Between two points of a curve: at most ten a second.
@@ -21,8 +22,7 @@ const SHOWN: usize = 64;
 pub(crate) struct Board {
     file: Option<File>,
     failed: Option<String>,
-    batches: u64,
-    step: u64,
+    position: Position,
     /// Samples learned since a point was written, and when that was.
     learned: u64,
     written: Instant,
@@ -36,22 +36,20 @@ impl Board {
             Ok(file) => (Some(file), None),
             Err(error) => (None, Some(format!("`{}` cannot be written: {error}", folder.display()))),
         };
-        let mut board = Self { file, failed, batches: 0, step: 0, learned: 0, written: Instant::now() };
+        let mut board = Self { file, failed, position: Position::default(), learned: 0, written: Instant::now() };
         board.write(&tensorboard::head(now()));
         board
     }
 
     /// Writes one event down, unless it is a step so soon after another.
     pub(crate) fn record(&mut self, event: &Event) {
+        self.position.follow(event);
         match event {
-            Event::Started { done, done_batches, batches, .. } => {
-                self.batches = *batches as u64;
-                self.step = *done as u64 * self.batches + *done_batches as u64;
+            Event::Started { .. } => {
                 (self.learned, self.written) = (0, Instant::now());
-                self.write(&tensorboard::start(now(), self.step + 1));
+                self.write(&tensorboard::start(now(), self.position.step() + 1));
             }
-            Event::Step { epoch, batch, samples, loss, lr, .. } => {
-                self.step = (*epoch as u64).saturating_sub(1) * self.batches + *batch as u64;
+            Event::Step { samples, loss, lr, .. } => {
                 self.learned += *samples as u64;
                 let took = self.written.elapsed();
                 if took >= STEPS_EVERY {
@@ -61,7 +59,6 @@ impl Board {
                 }
             }
             Event::Epoch(summary) => {
-                self.step = summary.epoch as u64 * self.batches;
                 let accuracy = summary.train_accuracy.map(|accuracy| ("epoch/train_accuracy".to_owned(), accuracy));
                 let val = summary.val.iter().filter_map(|(name, value)| Some((format!("val/{name}"), (*value)?)));
                 let fixed = [("epoch/train_loss".to_owned(), summary.train_loss), ("epoch/lr".to_owned(), summary.lr)];
@@ -81,7 +78,7 @@ impl Board {
 
     /// Shows how the weights lie, and the filters that look at the picture itself.
     pub(crate) fn show_weights(&mut self, model: &Model, epoch: usize) {
-        self.step = epoch as u64 * self.batches;
+        self.position.end(epoch);
         let tensors = models::named_tensors(model);
         let weights = tensors.iter().filter(|tensor| tensor.kind == Kind::Weight);
         let summaries: Vec<Summary> = weights
@@ -115,7 +112,7 @@ impl Board {
 
     fn summaries(&mut self, summaries: &[Summary]) {
         if !summaries.is_empty() {
-            self.write(&tensorboard::event(now(), self.step, summaries));
+            self.write(&tensorboard::event(now(), self.position.step(), summaries));
         }
     }
 

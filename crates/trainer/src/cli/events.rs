@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use trainer::{EpochSummary, Event, Report};
 
 use super::clock::Utc;
+use super::position::Position;
 
 /// Between two steps that are written: at most ten a second.
 const STEPS_EVERY: Duration = Duration::from_millis(100);
@@ -26,9 +27,7 @@ pub(crate) struct EventLog {
     told: bool,
     /// The name of the next beginning: `started`, `resumed`, `rolled_back`.
     beginning: &'static str,
-    batches: u64,
-    /// Batches that were learned since the run began.
-    step: u64,
+    position: Position,
     written: Option<Instant>,
 }
 
@@ -41,15 +40,14 @@ impl EventLog {
             Err(error) => (None, 0, Some(format!("`{}` cannot be written: {error}", path.display()))),
         };
         let beginning = if whole == 0 { "started" } else { "resumed" };
-        Self { file, whole, failed, told: false, beginning, batches: 0, step: 0, written: None }
+        Self { file, whole, failed, told: false, beginning, position: Position::default(), written: None }
     }
 
     /// Writes one event down, unless it is a step so soon after another.
     pub(crate) fn record(&mut self, event: &Event) {
+        self.position.follow(event);
         match event {
-            Event::Started { parameters, epochs, done, done_batches, batches, samples } => {
-                self.batches = *batches as u64;
-                self.step = *done as u64 * self.batches + *done_batches as u64;
+            Event::Started { parameters, epochs, done, batches, samples, .. } => {
                 let [train, val, test] = samples;
                 let name = std::mem::replace(&mut self.beginning, "rolled_back");
                 let samples = json!({ "train": train, "val": val, "test": test });
@@ -59,7 +57,6 @@ impl EventLog {
                 );
             }
             Event::Step { epoch, batch, samples, loss, accuracy, lr } => {
-                self.step = (*epoch as u64).saturating_sub(1) * self.batches + *batch as u64;
                 let due = self.written.is_none_or(|written| written.elapsed() >= STEPS_EVERY);
                 if due {
                     self.written = Some(Instant::now());
@@ -67,10 +64,7 @@ impl EventLog {
                     self.line("step", step);
                 }
             }
-            Event::Epoch(summary) => {
-                self.step = summary.epoch as u64 * self.batches;
-                self.line("epoch", of_epoch(summary));
-            }
+            Event::Epoch(summary) => self.line("epoch", of_epoch(summary)),
             Event::Note(text) => self.line("note", json!({ "text": text })),
         }
     }
@@ -96,7 +90,7 @@ impl EventLog {
     fn line(&mut self, event: &str, fields: Value) {
         let Some(file) = &mut self.file else { return };
         let time = Utc::of(SystemTime::now()).rfc3339();
-        let mut line = json!({ "v": VERSION, "event": event, "time": time, "step": self.step });
+        let mut line = json!({ "v": VERSION, "event": event, "time": time, "step": self.position.step() });
         if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), fields) {
             line.extend(fields);
         }

@@ -17,6 +17,7 @@ mod eval;
 mod events;
 mod inspect;
 mod page;
+mod position;
 mod replay;
 mod report;
 mod resume;
