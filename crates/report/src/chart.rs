@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use crate::html::{escaped, number};
+use crate::axis::{Axis, Scale, short};
+use crate::html::escaped;
 
 pub(crate) const WIDTH: f64 = 640.0;
 pub(crate) const HEIGHT: f64 = 300.0;
@@ -60,57 +61,12 @@ pub(crate) struct Bar {
     pub(crate) mark: Option<f64>,
 }
 
-/// A range of numbers and where they lie on the drawing.
-#[derive(Clone, Copy)]
-struct Axis {
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
-}
-
-impl Axis {
-    /// Over all finite `values`; something with a width even where they have none.
-    fn over(values: impl Iterator<Item = f64>, [from, to]: [f64; 2]) -> Self {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in values.filter(|value| value.is_finite()) {
-            (low, high) = (low.min(value), high.max(value));
-        }
-        if low > high {
-            (low, high) = (0.0, 1.0);
-        }
-        let least = low.abs().max(high.abs()).max(1e-30) * 1e-6;
-        if high - low <= least {
-            (low, high) = (low - low.abs().max(1e-3) * 0.5, high + high.abs().max(1e-3) * 0.5);
-        }
-        Self { low, high, from, to }
-    }
-
-    fn at(&self, value: f64) -> f64 {
-        // Halves first: the width of the range may be beyond the largest number.
-        let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
-        self.from + share * (self.to - self.from)
-    }
-
-    /// Round numbers inside the range: steps of 1, 2 or 5.
-    fn ticks(&self) -> Vec<f64> {
-        let rough = (self.high / 7.0) - (self.low / 7.0);
-        let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|step| *step >= rough);
-        let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else { return Vec::new() };
-        let first = (self.low / step).ceil();
-        let ticks = (0..12).map(|n| (first + f64::from(n)) * step);
-        // The last one may be rounded beyond the end.
-        ticks.take_while(|tick| *tick <= self.high + step * 1e-6).map(|tick| tick.min(self.high)).collect()
-    }
-}
-
 fn x_axis(values: impl Iterator<Item = f64>) -> Axis {
-    Axis::over(values, [LEFT, WIDTH - RIGHT])
+    Axis::over(values, Scale::Even, [LEFT, WIDTH - RIGHT])
 }
 
 fn y_axis(values: impl Iterator<Item = f64>) -> Axis {
-    Axis::over(values, [HEIGHT - BOTTOM, TOP])
+    Axis::over(values, Scale::Even, [HEIGHT - BOTTOM, TOP])
 }
 
 fn y_grid(out: &mut String, axis: Axis) {
@@ -141,15 +97,6 @@ fn x_grid(out: &mut String, ticks: impl Iterator<Item = f64>, axis: Axis, name: 
     let _ = writeln!(out, "<text x='{x:.1}' y='{y:.1}' text-anchor='middle'>{}</text>", escaped(name));
 }
 
-/// A round number without zeros at its end.
-fn short(value: f64) -> String {
-    let text = number(value);
-    match text.contains('.') && !text.contains('e') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
-}
-
 /// Lines over `across` with a legend, on a height that holds the numbers of `including` too; `None` without a single finite point.
 pub(crate) fn lines(
     title: &str,
@@ -158,18 +105,35 @@ pub(crate) fn lines(
     series: &[Series],
     including: &[f64],
 ) -> Option<Chart> {
+    lines_over(title, description, (across, Scale::Even), series, including, &[])
+}
+
+/// The same over an axis of any scale, with dashes up from `marks` on it.
+pub(crate) fn lines_over(
+    title: &str,
+    description: &str,
+    (across, scale): (&str, Scale),
+    series: &[Series],
+    including: &[f64],
+    marks: &[f64],
+) -> Option<Chart> {
     let finite = |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite();
     if !series.iter().flat_map(|one| &one.points).any(|point| finite(&point)) {
         return None;
     }
-    let x = x_axis(series.iter().flat_map(|one| &one.points).map(|point| point.0));
+    let xs = series.iter().flat_map(|one| &one.points).map(|point| point.0);
+    let x = Axis::over(xs, scale, [LEFT, WIDTH - RIGHT]);
     let y = y_axis(series.iter().flat_map(|one| &one.points).map(|point| point.1).chain(including.iter().copied()));
     // There is no half an epoch.
-    let whole = series.iter().flat_map(|one| &one.points).all(|point| point.0.fract() == 0.0);
+    let whole = scale == Scale::Even && series.iter().flat_map(|one| &one.points).all(|point| point.0.fract() == 0.0);
     let mut chart = Chart::new(title, description);
     let out = &mut chart.body;
     y_grid(out, y);
     x_grid(out, x.ticks().into_iter().filter(|tick| !whole || tick.fract() == 0.0), x, across);
+    for mark in marks.iter().filter(|mark| (x.low..=x.high).contains(*mark)) {
+        let at = x.at(*mark);
+        let _ = writeln!(out, "<line class='mark' x1='{at:.1}' x2='{at:.1}' y1='{TOP}' y2='{:.1}' />", HEIGHT - BOTTOM);
+    }
     for (at, one) in series.iter().enumerate() {
         let thin = one.points.len().div_ceil(LINE_POINTS).max(1);
         let (mut path, mut pen) = (String::new(), false);
@@ -289,23 +253,6 @@ pub(crate) fn bars(title: &str, description: &str, of: &[Bar], top: Option<f64>)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_round_and_inside() {
-        let axis = |low, high| Axis { low, high, from: 0.0, to: 100.0 };
-        assert_eq!(
-            axis(0.0, 1.0).ticks().iter().map(|tick| short(*tick)).collect::<Vec<_>>(),
-            ["0", "0.2", "0.4", "0.6", "0.8", "1"]
-        );
-        assert_eq!(axis(-3.0, 47.0).ticks(), [0.0, 10.0, 20.0, 30.0, 40.0]);
-        for (low, high) in [(1e-30, 2e-30), (-1e300, 1e300), (5.0, 5.0 + 1e-4)] {
-            let ticks = axis(low, high).ticks();
-            assert!(
-                ticks.len() >= 2 && ticks.iter().all(|tick| *tick >= low && *tick <= high),
-                "{low} {high} {ticks:?}"
-            );
-        }
-    }
 
     #[test]
     fn what_is_not_finite_leaves_a_gap() {

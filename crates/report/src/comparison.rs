@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::html::{document, escaped, grouped, name, number, table};
+use crate::html::{document, escaped, grouped, name, notes, number, table};
 
 /// Everything that the page shows. Texts are as they come: escaping is done here.
 #[derive(Clone, Debug, Default)]
@@ -67,13 +67,7 @@ impl Comparison {
         let mut body = format!("<section id=summary><h2>Side by side</h2>\n<p>{}</p>\n", escaped(&self.about));
         body += &self.metrics();
         body += &self.costs();
-        if !self.notes.is_empty() {
-            body += "<h3>Notes</h3>\n<ul class=notes>";
-            self.notes.iter().for_each(|note| {
-                let _ = write!(body, "<li>{}</li>", name(note));
-            });
-            body += "</ul>\n";
-        }
+        body += &notes(&self.notes);
         body += "</section>\n";
         let mut contents = vec![("summary".to_owned(), "Side by side".to_owned())];
         for (at, run) in self.runs.iter().enumerate() {

@@ -93,6 +93,33 @@ pub(crate) fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Strin
     out + "</tbody></table></div>\n"
 }
 
+/// Terms and what they are.
+pub(crate) fn facts(of: &[(String, String)]) -> String {
+    let mut out = "<dl>".to_owned();
+    for (term, value) in of {
+        let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escaped(term), escaped(value));
+    }
+    out + "</dl>\n"
+}
+
+/// What to type: what it does, and the command.
+pub(crate) fn commands(of: &[(String, String)]) -> String {
+    let mut out = "<dl>".to_owned();
+    for (what, command) in of {
+        let _ = write!(out, "<div><dt>{}</dt><dd><code>{}</code></dd></div>", escaped(what), escaped(command));
+    }
+    out + "</dl>\n"
+}
+
+/// What is missing or odd, if anything is.
+pub(crate) fn notes(of: &[String]) -> String {
+    if of.is_empty() {
+        return String::new();
+    }
+    let items: String = of.iter().map(|note| format!("<li>{}</li>", name(note))).collect();
+    format!("<h3>Notes</h3>\n<ul class=notes>{items}</ul>\n")
+}
+
 /// A whole page: one file, which loads and runs nothing. `kind` says what it is in the title, `about` what it is of; `contents` are the ids and
 /// titles of the sections in `body`, which is HTML.
 pub(crate) fn document(title: &str, kind: &str, about: &str, contents: &[(String, String)], body: &str) -> String {

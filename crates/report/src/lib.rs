@@ -1,5 +1,5 @@
-//! What a run leaves behind for people: `report.html`, one file that asks nothing of the network, and `per_class.csv`; and the page that
-//! compares runs.
+//! What a run leaves behind for people: `report.html`, one file that asks nothing of the network, and `per_class.csv`; the page that
+//! compares runs, and that of a learning-rate range test.
 //!
 //! Takes plain data ([`Page`]) and gives text. Knows no tensors, models, data sets or run folders; what it shows is gathered by the
 //! trainer. The charts are SVG of our own: their colours are the page's, which follow the reader's dark or light setting, and each has a
@@ -7,6 +7,7 @@
 //!
 //! Every text that comes from outside (names of classes, files, columns, the configuration) goes through `html` or `cells` first.
 
+mod axis;
 mod calibration;
 pub mod cells;
 mod chart;
@@ -20,6 +21,7 @@ mod html;
 mod page;
 mod pick;
 mod picture;
+mod range_test;
 mod ranking;
 mod samples;
 mod sheet;
@@ -33,4 +35,5 @@ pub use html::{escaped, grouped};
 pub use page::{Answer, ClassRow, Curve, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
 pub use pick::{confident_mistakes, least_certain};
 pub use picture::Picture;
+pub use range_test::RangeTest;
 pub use sheet::Sheet;

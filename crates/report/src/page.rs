@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::html::{document, escaped, grouped, name, number, table};
+use crate::html::{commands, document, escaped, facts, grouped, name, notes, number, table};
 use crate::{Calibration, Coverage, Picture, classes, curves, ranking, samples, values};
 
 /// Everything that the page shows. Undefined numbers are `None`, texts are as they come: escaping is done here.
@@ -257,25 +257,14 @@ impl Page {
     }
 
     fn summary(&self) -> String {
-        let mut out = "<section id=summary><h2>Summary</h2>\n<dl>".to_owned();
-        for (term, value) in &self.facts {
-            let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escaped(term), escaped(value));
-        }
-        out += "</dl>\n";
+        let mut out = "<section id=summary><h2>Summary</h2>\n".to_owned() + &facts(&self.facts);
         if let Some(held_out) = &self.held_out {
             let rows: Vec<Vec<String>> =
                 held_out.metrics.iter().map(|(name, value)| vec![escaped(name), number(*value)]).collect();
             let _ = writeln!(out, "<p>Measured on {} samples of {}.</p>", grouped(held_out.samples), held_out.words());
             out += &table(&format!("Metrics ({})", held_out.split), &["Metric", "Value"], &rows);
         }
-        if !self.notes.is_empty() {
-            out += "<h3>Notes</h3>\n<ul class=notes>";
-            self.notes.iter().for_each(|note| {
-                let _ = write!(out, "<li>{}</li>", name(note));
-            });
-            out += "</ul>\n";
-        }
-        out + "</section>\n"
+        out + &notes(&self.notes) + "</section>\n"
     }
 
     fn network(&self) -> String {
@@ -300,13 +289,11 @@ impl Page {
     }
 
     fn again(&self) -> String {
-        let mut out = "<section id=again><h2>Configuration, and how to make it again</h2>\n<dl>".to_owned();
-        for (what, command) in &self.commands {
-            let _ = write!(out, "<div><dt>{}</dt><dd><code>{}</code></dd></div>", escaped(what), escaped(command));
-        }
+        let mut out = "<section id=again><h2>Configuration, and how to make it again</h2>\n".to_owned();
+        out += &commands(&self.commands);
         let _ = write!(
             out,
-            "</dl>\n<h3><code>args.toml</code></h3>\n<pre tabindex=0 role=region aria-label=\"args.toml\"><code>{}</code></pre></section>\n",
+            "<h3><code>args.toml</code></h3>\n<pre tabindex=0 role=region aria-label=\"args.toml\"><code>{}</code></pre></section>\n",
             escaped(&self.configuration)
         );
         out

@@ -10,6 +10,7 @@ use models::{Model, Pass};
 use crate::evaluate::read;
 use crate::gradient;
 use crate::optimizer::parameters_by_path;
+use crate::train::training;
 use crate::{Change, Checkpoint, Error, Event, Job};
 
 /// What to do about a batch whose loss or gradient is NaN or infinite.
@@ -244,7 +245,7 @@ fn again(job: &Job<'_>, from: Option<Checkpoint>, until: [usize; 2], stop: &dyn 
     if epoch + 1 != until[0] {
         return Ok(());
     }
-    for batch in job.training().epoch(epoch).skip_batches(learner.progress.batch) {
+    for batch in training(job.config, &job.dataset).epoch(epoch).skip_batches(learner.progress.batch) {
         if stop() || learner.progress.batch >= until[1] {
             break;
         }

@@ -44,6 +44,8 @@ pub(crate) struct Learner<'a> {
     batches: usize,
     /// Learning rate of the last update.
     lr: f64,
+    /// A learning rate in the place of the schedule's.
+    pub(crate) given_lr: Option<f64>,
     /// Batches that the epoch's sums don't hold yet.
     unread: Unread,
     /// Where the batches come from, if every step is to be looked at.
@@ -72,6 +74,7 @@ impl<'a> Learner<'a> {
             config,
             batches,
             lr: 0.0,
+            given_lr: None,
             unread: Unread::default(),
             watched: None,
             notes: Vec::new(),
@@ -185,7 +188,7 @@ impl Learner<'_> {
     }
 
     /// Brings the epoch's sums up to date: nothing is judged or saved before the losses are known to be finite.
-    fn read_losses(&mut self) -> Result<(), Error> {
+    pub(crate) fn read_losses(&mut self) -> Result<(), Error> {
         let (sums, mut begun) = (&mut self.progress.sums, self.begun.as_mut());
         self.unread.read(|place, more| {
             *sums += more;
@@ -384,6 +387,9 @@ impl Learner<'_> {
     }
 
     fn next_lr(&self) -> f64 {
+        if let Some(lr) = self.given_lr {
+            return lr;
+        }
         let per_epoch = self.batches.div_ceil(self.config.accumulate) as u64;
         let total = per_epoch * self.config.epochs as u64;
         // Halves are exact: a run that went back is as reproducible as any.

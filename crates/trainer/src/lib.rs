@@ -22,6 +22,7 @@ pub mod optimizer;
 mod page;
 mod progress;
 mod provenance;
+pub mod range_test;
 mod results;
 mod run_folder;
 mod save;

@@ -47,19 +47,27 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// The batches that train.
-    pub(crate) fn training(&self) -> Loader {
-        let Self { config, dataset, .. } = self;
-        let loader = Loader::new(dataset.clone(), dataset.split.train.to_vec(), config.batch).workers(config.workers);
-        loader.floats().shuffled(config.seed).augmented(config.augment, config.seed)
-    }
-
-    /// At the first weights: the same for the same seed, on every device.
+    /// At the first weights.
     pub(crate) fn beginning(&self) -> Result<Learner<'_>, Error> {
-        let Self { config, dataset, task, device, .. } = self;
-        let model = config.model.init(&dataset.input, task.outputs(), config.seed, &device.clone().autodiff())?;
-        Ok(Learner::new(model, task.clone(), config, self.training().batches()))
+        beginning(self.config, &self.dataset, &self.task, &self.device)
     }
+}
+
+/// The batches that train.
+pub(crate) fn training(config: &TrainConfig, dataset: &Arc<Dataset>) -> Loader {
+    let loader = Loader::new(dataset.clone(), dataset.split.train.to_vec(), config.batch).workers(config.workers);
+    loader.floats().shuffled(config.seed).augmented(config.augment, config.seed)
+}
+
+/// A learner at the first weights: the same for the same seed, on every device.
+pub(crate) fn beginning<'a>(
+    config: &'a TrainConfig,
+    dataset: &Arc<Dataset>,
+    task: &Task,
+    device: &Device,
+) -> Result<Learner<'a>, Error> {
+    let model = config.model.init(&dataset.input, task.outputs(), config.seed, &device.clone().autodiff())?;
+    Ok(Learner::new(model, task.clone(), config, training(config, dataset).batches()))
 }
 
 /// How a run ended, and what it reached.
@@ -145,7 +153,7 @@ fn go_on(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, Error> {
     let Job { config, dataset, task, device, run, provenance, .. } = job;
-    let training = job.training();
+    let training = training(config, dataset);
     let split = &dataset.split;
     let loader =
         |indices: &[u32], batch| Loader::new(dataset.clone(), indices.to_vec(), batch).workers(config.workers).floats();

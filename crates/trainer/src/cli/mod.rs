@@ -15,6 +15,7 @@ mod devices;
 mod doctor;
 mod eval;
 mod events;
+mod find_lr;
 mod inspect;
 mod page;
 mod position;
@@ -49,6 +50,9 @@ enum Command {
     /// Train a network on a folder of images, a table, an image list, IDX or CIFAR files
     #[command(args_override_self = true, allow_negative_numbers = true)]
     Train(Box<Train>),
+    /// Try learning rates from small to large until the loss diverges, draw the curve and suggest one; exit with 6 if none can be
+    #[command(args_override_self = true, allow_negative_numbers = true)]
+    FindLr(Box<find_lr::Arguments>),
     #[command(allow_negative_numbers = true)]
     /// Go on with a run that was interrupted, or add epochs to one that ended
     Resume(Resume),
@@ -316,6 +320,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         // The environment may say something all the same.
         None => dispatch(Cli::try_parse_from(["trainer", "train"]).map_err(refused)?),
         Some(Command::Train(arguments)) => train::run(*arguments),
+        Some(Command::FindLr(arguments)) => find_lr::run(*arguments),
         Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Runs(arguments)) => runs::run(&arguments),

@@ -27,13 +27,7 @@ const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
 /// `trainer train`.
 pub(crate) fn run(arguments: Train) -> Result<u8> {
     Options::check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
-    let flags = arguments.options;
-    let recipe = match &arguments.recipe {
-        Some(path) => Options::from_recipe(path)?,
-        None if flags.names_no_data() => Options::parse(DIGITS, "digits/cnn.toml")?,
-        None => Options::default(),
-    };
-    let options = flags.over(recipe)?;
+    let options = layered(arguments.options, arguments.recipe.as_deref())?;
     let dataset = settle::open(&options)?;
     let options = settle::fill(options, &dataset)?;
     if arguments.print_config {
@@ -55,8 +49,18 @@ pub(crate) fn run(arguments: Train) -> Result<u8> {
     sitting.train(&run, settings, None)
 }
 
+/// The flags over the recipe, or over that of the first run where nothing says what to train on.
+pub(crate) fn layered(flags: Options, recipe: Option<&Path>) -> Result<Options> {
+    let recipe = match recipe {
+        Some(path) => Options::from_recipe(path)?,
+        None if flags.names_no_data() => Options::parse(DIGITS, "digits/cnn.toml")?,
+        None => Options::default(),
+    };
+    flags.over(recipe)
+}
+
 /// The run's folder name: as given, else by data and model.
-fn name(options: &Options) -> String {
+pub(crate) fn name(options: &Options) -> String {
     if let Some(name) = &options.name {
         return name.clone();
     }
@@ -78,11 +82,11 @@ fn target_reached(target: &Goal, report: &Report) -> bool {
 /// One sitting of a run: from settled options to the last line that is printed.
 pub(crate) struct Sitting {
     options: Options,
-    config: trainer::TrainConfig,
-    dataset: Arc<Dataset>,
-    task: Task,
-    device: device::Selected,
-    bar: Bar,
+    pub(super) config: trainer::TrainConfig,
+    pub(super) dataset: Arc<Dataset>,
+    pub(super) task: Task,
+    pub(super) device: device::Selected,
+    pub(super) bar: Bar,
     output: Output,
 }
 
