@@ -9,6 +9,7 @@ mod files;
 mod finding;
 mod leaks;
 mod look;
+mod outliers;
 mod similar;
 #[cfg(test)]
 mod tests;

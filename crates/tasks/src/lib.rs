@@ -5,6 +5,7 @@
 
 mod calibration;
 mod classification;
+mod doubt;
 mod error;
 mod goal;
 mod metrics;
@@ -16,6 +17,7 @@ mod task;
 
 pub use calibration::{Calibration, CalibrationFit, Limits, Reading};
 pub use classification::Classification;
+pub use doubt::{Contradiction, Doubt, Doubts};
 pub use error::Error;
 pub use goal::Goal;
 pub use metrics::{ClassReport, Curves, Metrics, Report, TargetReport, wilson};

@@ -87,3 +87,55 @@ fn what_doctor_lists_training_leaves_out_and_a_resumed_run_still_does() {
     ends(trainer(folder, &["resume", "runs/run", "--epochs", "2", "--quiet"]), 0, "");
     ends(trainer(folder, &["eval", "runs/run"]), 0, "");
 }
+
+#[test]
+fn a_trained_model_finds_the_pictures_that_lie_in_the_wrong_class() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    // Dark pictures and light ones; four dark ones lie among the light.
+    let picture = |class: &str, name: &str, low: u8, n: u8| {
+        fs::create_dir_all(folder.join("pictures").join(class)).unwrap();
+        let pixels: Vec<u8> = (0..16).map(|at: u8| low + at.wrapping_mul(n * 2 + 3) % 60 + n % 20).collect();
+        let file = folder.join("pictures").join(class).join(format!("{name}{n}.pgm"));
+        fs::write(file, [b"P5 4 4 255\n", &pixels[..]].concat()).unwrap();
+    };
+    for n in 0..60 {
+        picture("dark", "", 0, n);
+        picture("light", "", 160, n);
+    }
+    (60..64).for_each(|n| picture("light", "wrong", 0, n));
+    let train = [
+        "train", "pictures", "--model", "mlp", "--hidden", "8", "--epochs", "30", "--lr", "0.01", "--quiet", "--name",
+        "run",
+    ];
+    ends(trainer(folder, &train), 0, "");
+    let doctor = ["doctor", "--trained", "runs/run", "--suspects", "suspects.csv", "--format", "json"];
+    let found = trainer(folder, &doctor);
+    assert_eq!(found.status.code(), Some(6), "{}", program::stderr(&found));
+    let report: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let finding =
+        report["findings"].as_array().unwrap().iter().find(|found| found["code"] == "probable-label-error").unwrap();
+    assert_eq!((&finding["severity"], &finding["where"]["count"]), (&"warning".into(), &4.into()), "{finding}");
+    let first = &finding["where"]["first"][0]["members"][0];
+    assert!(first["detail"].as_str().unwrap().contains("given `light`"), "{first}");
+    let list = fs::read_to_string(folder.join("suspects.csv")).unwrap();
+    assert!(list.starts_with("sample,reason,split,strength\n"), "{list}");
+    let mut named: Vec<&str> = list.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["light/wrong60.pgm", "light/wrong61.pgm", "light/wrong62.pgm", "light/wrong63.pgm"]);
+    // The model file alone is told where the data are, and cuts them as they were cut for it.
+    let model = ["doctor", "pictures", "--trained", "runs/run/weights/best.safetensors", "--suspects", "again.csv"];
+    let text = String::from_utf8(trainer(folder, &model).stdout).unwrap();
+    assert!(text.contains("probable-label-error: 4 labels of 124 samples are probably wrong"), "{text}");
+    assert_eq!(fs::read_to_string(folder.join("again.csv")).unwrap(), list);
+    // Training takes the list as it is.
+    ends(trainer(folder, &[&train[..12], &["without", "--exclude", "suspects.csv"]].concat()), 0, "");
+    let without = trainer(folder, &["doctor", "--trained", "runs/without", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&without.stdout).unwrap();
+    assert!(report["findings"].as_array().unwrap().iter().all(|found| found["code"] != "probable-label-error"));
+
+    ends(trainer(folder, &["doctor", "--trained", "runs/run/weights/best.safetensors"]), 2, "DATA is missing");
+    ends(trainer(folder, &["doctor", "pictures", "--suspects", "list.csv"]), 2, "--trained");
+    ends(trainer(folder, &["doctor", "pictures", "--trained", "runs/nothing"]), 4, "nothing");
+    ends(trainer(folder, &["doctor", "digits", "--trained", "runs/run"]), 3, "the model doesn't know the class");
+}

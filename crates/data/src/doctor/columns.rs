@@ -3,15 +3,14 @@
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::Subject;
 use super::finding::{Group, Report, Severity};
-use super::{Place, Subject};
+use super::outliers::outliers;
 use crate::table::{Cell, Prepared};
 use crate::{Part, Targets};
 
-/// How many times the distance between the quartiles a number may lie outside of them.
+/// How many times the distance between the quartiles a number may lie outside of them: columns have long tails.
 const FENCE: f64 = 6.0;
-/// A larger share of such numbers is a distribution with a long tail, and none of them an outlier.
-const FEW: f64 = 0.01;
 /// The share of missing values from which on a column says little.
 const MOSTLY_MISSING: f64 = 0.5;
 
@@ -84,7 +83,7 @@ fn column(table: &Prepared, subject: &Subject<'_>, rows: &[usize], position: usi
         Some(_) => {}
     }
     if texts == 0 {
-        found.outliers = outliers(subject, name, numbers);
+        found.outliers = outliers(subject, name, numbers, FENCE);
     }
     found
 }
@@ -93,33 +92,9 @@ fn target_outliers(subject: &Subject<'_>, rows: &[usize]) -> Vec<Group> {
     let Targets::Values { names, values } = subject.targets else { return Vec::new() };
     let column = |(at, name): (usize, &String)| {
         let numbers = rows.iter().map(|&row| (f64::from(values[row * names.len() + at]), row)).collect();
-        outliers(subject, name, numbers)
+        outliers(subject, name, numbers, FENCE)
     };
     names.iter().enumerate().filter_map(column).collect()
-}
-
-/// The (number, row) that lie far outside of the quartiles, as one group.
-fn outliers(subject: &Subject<'_>, name: &str, mut numbers: Vec<(f64, usize)>) -> Option<Group> {
-    numbers.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let quartile = |quarter: usize| numbers.get(numbers.len() * quarter / 4).map(|(number, _)| *number);
-    let (low, high) = (quartile(1)?, quartile(3)?);
-    let room = FENCE * (high - low);
-    if room <= 0.0 {
-        return None;
-    }
-    let mut far: Vec<&(f64, usize)> =
-        numbers.iter().filter(|(number, _)| *number < low - room || *number > high + room).collect();
-    if far.is_empty() || far.len() as f64 > (numbers.len() as f64 * FEW).max(1.0) {
-        return None;
-    }
-    // The farthest first: they are what is shown.
-    let beyond = |number: f64| (low - number).max(number - high);
-    far.sort_by(|a, b| beyond(b.0).total_cmp(&beyond(a.0)));
-    let place = |&&(number, row): &&(f64, usize)| Place {
-        detail: Some(format!("{name} = {number} (quartiles {low} and {high})")),
-        ..subject.place(row)
-    };
-    Some(Group::of(far.len(), far.iter().map(place)))
 }
 
 /// The hash of every row's inputs, for rows that are there twice. Targets are left aside: they may contradict each other.

@@ -1,11 +1,15 @@
-//! Files that are odd by themselves: unreadable, blank, of another size or mode than the rest, with an extension that lies.
+//! Images that are odd by themselves: unreadable, blank, far darker or noisier than the rest, of another size or mode, with an extension that
+//! lies.
 
 use super::finding::{Group, Report, Severity};
-use super::look::Look;
+use super::look::{Look, Tone};
+use super::outliers::outliers;
 use super::{Place, Subject};
 use crate::image::{self, Header};
 use crate::{Dataset, Error, Samples};
 
+/// How many times the distance between the quartiles brightness, contrast or detail may lie outside of them (Tukey's outer fence).
+const FENCE: f64 = 3.0;
 /// An area this many times larger or smaller than the median one is odd.
 const AREA: f64 = 16.0;
 /// So is an aspect ratio this many times the median one, or its inverse.
@@ -44,6 +48,7 @@ pub(super) fn find(
             "there is nothing to learn from them; look at what went wrong",
         );
     }
+    tones(subject, &readable, report);
     if let Samples::Files(files) = &dataset.samples {
         let headers: Vec<(usize, Header)> =
             readable.iter().filter_map(|(index, look)| Some((*index, look.header?))).collect();
@@ -64,6 +69,28 @@ pub(super) fn find(
                 "content decides here; other programs may fail",
             );
         }
+    }
+}
+
+/// Images that are far darker or brighter, paler or harsher, smoother or noisier than the others. Blank ones are another finding's.
+fn tones(subject: &Subject<'_>, readable: &[(usize, &Look)], report: &mut Report) {
+    let of = |name: &str, number: fn(&Tone) -> f64| {
+        let tenths = |look: &Look| (number(&look.tone) * 10.0).round() / 10.0;
+        let shown = readable.iter().filter(|(_, look)| !look.blank);
+        outliers(subject, name, shown.map(|(index, look)| (tenths(look), *index)).collect(), FENCE)
+    };
+    let groups: Vec<Group> = [
+        of("brightness", |tone| tone.brightness),
+        of("contrast", |tone| tone.contrast),
+        of("detail", |tone| tone.detail),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !groups.is_empty() {
+        let what = "a few images are far darker, brighter, paler, harsher, smoother or noisier than the others";
+        let advice = "a black frame, a failed exposure, a scan or a screenshot among photos? look at them";
+        report.add("odd-look", Severity::Note, what, groups, advice);
     }
 }
 

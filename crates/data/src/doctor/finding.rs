@@ -121,7 +121,7 @@ impl Report {
     }
 
     /// Adds a finding at `groups`, cut to what is shown.
-    pub(super) fn add(
+    pub fn add(
         &mut self,
         code: &'static str,
         severity: Severity,
@@ -147,7 +147,8 @@ impl Report {
 }
 
 impl Group {
-    pub(super) fn one(place: Place) -> Self {
+    /// Of one place.
+    pub fn one(place: Place) -> Self {
         Self { size: 1, members: vec![place] }
     }
 

@@ -23,10 +23,22 @@ pub(super) struct Look {
     pub(super) print: u128,
     /// All pixels are of one value in each channel.
     pub(super) blank: bool,
+    /// How bright it is, how much it varies, and how much detail it has.
+    pub(super) tone: Tone,
     /// What the file's header says; `None` for images that are not files.
     pub(super) header: Option<Header>,
     /// For comparing; `None` for an image without any contrast.
     pub(super) small: Option<Small>,
+}
+
+/// Three numbers for all pixels and channels, each 0 to 255.
+pub(super) struct Tone {
+    /// The mean.
+    pub(super) brightness: f64,
+    /// The standard deviation.
+    pub(super) contrast: f64,
+    /// The mean absolute difference of neighbours in a row: low where the image is blurred, high where it is noise.
+    pub(super) detail: f64,
 }
 
 /// A small version to compare by.
@@ -63,7 +75,25 @@ fn look(pixels: &[u8], spec: &ImageSpec, waves: &[Vec<f32>], header: Option<Head
     let digest = Sha256::digest(pixels);
     let print = digest[..16].iter().fold(0, |print, &byte| print << 8 | u128::from(byte));
     let blank = pixels.chunks_exact(plane).all(|channel| channel.iter().all(|value| *value == channel[0]));
-    Look { print, blank, header, small: small(&shrink(pixels, spec), waves) }
+    let tone = tone(pixels, spec.width);
+    Look { print, blank, tone, header, small: small(&shrink(pixels, spec), waves) }
+}
+
+/// Sums of whole numbers: exact for images of up to 2^40 pixels.
+fn tone(pixels: &[u8], width: usize) -> Tone {
+    let (mut sum, mut squares, mut steps) = (0_u64, 0_u64, 0_u64);
+    for row in pixels.chunks_exact(width.max(1)) {
+        for &value in row {
+            sum += u64::from(value);
+            squares += u64::from(value) * u64::from(value);
+        }
+        steps += row.windows(2).map(|pair| u64::from(pair[0].abs_diff(pair[1]))).sum::<u64>();
+    }
+    let n = pixels.len().max(1) as f64;
+    let brightness = sum as f64 / n;
+    let contrast = (squares as f64 / n - brightness * brightness).max(0.0).sqrt();
+    let pairs = (pixels.len() - pixels.len() / width.max(1)).max(1);
+    Tone { brightness, contrast, detail: steps as f64 / pairs as f64 }
 }
 
 /// Means over a grid of `SIDE` x `SIDE` cells and all channels.

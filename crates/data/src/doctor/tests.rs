@@ -160,6 +160,26 @@ fn odd_sizes_modes_extensions_and_blank_images_are_told() {
 }
 
 #[test]
+fn a_noisy_and_a_dark_image_among_photos_are_told() {
+    let root = folder();
+    let mut state = 1_u32;
+    let noise = ::image::GrayImage::from_fn(40, 40, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ::image::Luma([100 + (state >> 24) as u8 / 5])
+    });
+    save(root.path(), "train/cat/noise.png", noise);
+    let dark = ::image::GrayImage::from_fn(40, 40, |x, _| ::image::Luma([x as u8 / 8]));
+    save(root.path(), "train/dog/dark.png", dark);
+    let report = examined(root.path());
+    let odd = found(&report, "odd-look");
+    assert_eq!(odd.severity, Severity::Note);
+    assert_eq!(names(odd), [["train/dog/dark.png"], ["train/cat/noise.png"]]);
+    let detail = odd.places.first[0].members[0].detail.as_deref().unwrap();
+    assert!(detail.starts_with("brightness = 2 (quartiles 1"), "{detail}");
+    assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
+}
+
+#[test]
 fn a_class_folder_that_a_split_lacks_is_an_error_beside_the_other_findings() {
     let root = folder();
     fs::remove_dir_all(root.path().join("test/dog")).unwrap();

@@ -1,5 +1,6 @@
-"""Writes losses.json, metrics.json, paired.json and calibration.json beside this script: losses and gradients from PyTorch, metrics from scikit-learn,
-tests, intervals and temperatures from SciPy, in float64.
+"""Writes losses.json, metrics.json, paired.json, calibration.json and doubts.json beside this script: losses and gradients from PyTorch, metrics
+from scikit-learn, tests, intervals and temperatures from SciPy, in float64; doubts from the definition in numpy, which on these samples is what
+cleanlab 2.9 finds (`filter_by="confident_learning"`): where there is a cleanlab, that is asserted.
 
 Run with a Python that has torch, numpy and scikit-learn (which brings SciPy). Inputs are float32 numbers, so that the Rust tests start from the same.
 """
@@ -266,7 +267,51 @@ def calibration():
     write("calibration.json", cases)
 
 
+def doubts():
+    """Samples and labels whose given class is less probable than one that the network is confident of."""
+    from scipy import special
+
+    try:
+        from cleanlab.filter import find_label_issues
+    except ImportError:
+        find_label_issues = None
+    rng = np.random.default_rng(29)
+
+    def issues(given, p):
+        known = np.bincount(given, minlength=p.shape[1]) > 0
+        threshold = np.array([p[given == j, j].mean() if known[j] else np.inf for j in range(p.shape[1])])
+        sure = (p >= threshold) & (p > p[np.arange(len(p)), given][:, None])
+        found = sure.any(1)
+        likely = np.where(sure, p, -1).argmax(1)
+        if find_label_issues and known.all():
+            peer = find_label_issues(given, p, filter_by="confident_learning", n_jobs=1)
+            assert (peer == found).all(), np.nonzero(peer != found)
+        return [[int(i), int(likely[i]), p[i, likely[i]] - p[i, given[i]]] for i in np.nonzero(found)[0]]
+
+    cases = []
+    for n, k, scale, noise, temperature in [(80, 2, 3, 0.1, 1.0), (200, 5, 4, 0.1, 0.7), (300, 20, 3, 0.3, 1.6), (60, 3, 0.5, 0.5, 1.0)]:
+        truth = rng.integers(0, k, n)
+        truth[:k] = np.arange(k)
+        logits = f32(scale * np.eye(k)[truth] + rng.normal(size=(n, k)))
+        given = np.where(rng.random(n) < noise, rng.integers(0, k, n), truth)
+        p = special.softmax(logits.astype(np.float64) / temperature, axis=1)
+        cases.append({"task": "classification", "k": k, "temperature": temperature, "outputs": logits, "classes": given,
+                      "doubts": issues(given, p)})
+    n, k = 120, 4
+    truth = rng.random((n, k)) < [0.5, 0.3, 0.1, 0.02]
+    logits = f32(np.where(truth, 2, -2) + rng.normal(size=(n, k)))
+    given = truth ^ (rng.random((n, k)) < 0.08)
+    found = []
+    for label in range(k):
+        p = special.expit(logits[:, label].astype(np.float64))
+        both = np.stack([1 - p, p], axis=1)
+        found += [[i, label, strength] for i, _, strength in issues(given[:, label].astype(int), both)]
+    cases.append({"task": "multi-label", "k": k, "temperature": 1.0, "outputs": logits, "dense": f32(given), "doubts": found})
+    write("doubts.json", cases)
+
+
 write("losses.json", loss_cases())
 write("metrics.json", metric_cases())
 paired()
 calibration()
+doubts()

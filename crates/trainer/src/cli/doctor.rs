@@ -7,7 +7,8 @@ use data::doctor::{Finding, Place, Report, Severity, examine};
 use serde_json::json;
 
 use super::failure::code;
-use super::{Doctor, Format, report, settle, stream};
+use super::trained::{self, Trained};
+use super::{Doctor, Format, report, settle, stream, suspects};
 use ::report::grouped;
 
 /// Groups of places that the text names; JSON names more.
@@ -17,15 +18,35 @@ const MEMBERS: usize = 4;
 
 /// Examines the data.
 pub(crate) fn run(arguments: Doctor) -> Result<u8> {
-    if let Some(file) = &arguments.fix {
-        settle::check_place("--fix", file)?;
+    for (option, file) in [("--fix", &arguments.fix), ("--suspects", &arguments.suspects)] {
+        file.iter().try_for_each(|file| settle::check_place(option, file))?;
     }
-    let options = arguments.options.over(Default::default())?;
-    let found = examine(&settle::locate(&options)?, &settle::open_options(&options)?)?;
-    if let Some(file) = &arguments.fix {
-        data::split::write_exclude(file, &found.exclude)?;
+    let mut options = arguments.options.over(Default::default())?;
+    let mut judge = None;
+    if let Some(model) = &arguments.trained {
+        let device = device::select(options.device.as_deref().unwrap_or("auto"))?.device;
+        let trained = Trained::load(model, &device)?;
+        if options.data.is_none() {
+            options = options.over(trained::own_data(model)?)?;
+        }
+        trained.cut_as_trained(&mut options);
+        judge = Some((trained, device));
+    }
+    let (path, open) = (settle::locate(&options)?, settle::open_options(&options)?);
+    let mut found = examine(&path, &open)?;
+    // Data that training refuses as a whole are not answered either.
+    let unusable = found.findings.iter().any(|finding| finding.code == "unusable");
+    let mut doubted = Vec::new();
+    if let Some((trained, device)) = judge.filter(|_| !unusable) {
+        doubted = suspects::find(&trained, &device, &path, open, &mut found)?;
     }
     let fix = arguments.fix.as_deref();
+    if let Some(file) = fix {
+        data::split::write_exclude(file, &found.exclude)?;
+    }
+    if let Some(file) = &arguments.suspects {
+        suspects::write(file, &doubted)?;
+    }
     match arguments.output.format {
         Format::Json => stream::print(as_json(&found, fix))?,
         Format::Text => stream::print(text(&found, fix))?,

@@ -1,18 +1,18 @@
 //! `trainer eval MODEL DATA`: measures a model file on data that is read as the model reads it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use data::{Dataset, Like, Loader};
-use models::ModelFile;
+use data::{Dataset, Loader};
 use serde_json::json;
-use tasks::{Calibration, Metrics, Task};
-use trainer::{CoverageSums, Predicted, RunFolder};
+use tasks::{Metrics, Task};
+use trainer::{CoverageSums, Predicted};
 
 use super::failure::{Failure, code};
 use super::options::Options;
-use super::{Eval, Format, report, settings, settle, stream};
+use super::trained::{self, Trained};
+use super::{Eval, Format, report, settle, stream};
 use ::report::grouped;
 
 /// Is shown the outputs of each sample, with its batch and its row there.
@@ -27,21 +27,14 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
         settle::check_place("--save-predictions", file)?;
     }
     let device = device::select(&arguments.device)?;
-    let path = model_path(&arguments.model)?;
-    let file = ModelFile::load(&path, &device.device)?;
-    let bad =
-        |key: &str, what: String| Failure::with(code::MODEL, anyhow!("`{}` metadata `{key}`: {what}", path.display()));
-    let task = Task::stored(file.task.clone(), file.model.outputs()).map_err(|what| bad("task", what))?;
-    let calibration = file.calibration.clone().map(|section| Calibration::stored(section, &task)).transpose();
-    let calibration = calibration.map_err(|what| bad("calibration", what))?;
+    let trained = Trained::load(&arguments.model, &device.device)?;
+    let Trained { path, file, task, calibration } = &trained;
     let target = arguments.target.as_deref().map(|text| task.goal(text)).transpose()?;
 
     let mut options = data_options(arguments)?;
-    // The same data is then cut as it was for training, and none of the training samples is measured as a test.
-    options.seed = options.seed.or_else(|| file.provenance.pointer("/options/seed")?.as_u64());
-    options.val = options.val.or_else(|| file.provenance.pointer("/options/val")?.as_f64());
+    trained.cut_as_trained(&mut options);
     let mut open = settle::open_options(&options)?;
-    open.like = Some(Like { input: file.model.input().clone(), outputs: task.outputs_kind() });
+    open.like = Some(trained.like());
     let dataset = data::open(&settle::locate(&options)?, &open)?;
     let (part, indices) = part(arguments.on.as_deref(), &dataset)?;
 
@@ -49,9 +42,9 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     dataset.found.notes.iter().for_each(|note| stream::tell(format!("note     {note}")));
     let dataset = Arc::new(dataset);
     let loader = Loader::new(dataset.clone(), indices, arguments.batch).workers(arguments.workers);
-    let mut sums = calibration.as_ref().map(|calibration| CoverageSums::new(&task, calibration));
+    let mut sums = calibration.as_ref().map(|calibration| CoverageSums::new(task, calibration));
     let mut measure = |write: &mut Write<'_>| {
-        trainer::evaluate_each(&file.model, &task, &loader, &device.device, &mut |batch| {
+        trainer::evaluate_each(&file.model, task, &loader, &device.device, &mut |batch| {
             for (row, outputs) in batch.outputs.chunks(task.outputs()).enumerate() {
                 sums.iter_mut().for_each(|sums| sums.add(outputs, batch.targets, row));
                 write(&batch, row, outputs)?;
@@ -59,10 +52,9 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
             Ok(())
         })
     };
-    let temperature = calibration.as_ref().map_or(1.0, Calibration::temperature);
     let metrics = match &arguments.save_predictions {
         None => measure(&mut |_, _, _| Ok(()))?,
-        Some(path) => save_predictions(path, &task, temperature, &dataset, &mut measure)?,
+        Some(path) => save_predictions(path, task, trained.temperature(), &dataset, &mut measure)?,
     };
     let coverage = sums.and_then(|sums| sums.finish(part));
     match arguments.output.format {
@@ -89,40 +81,11 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     }
 }
 
-/// The model file itself, or the best one of a run.
-pub(crate) fn model_path(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let best = RunFolder::open(path)?.best();
-    match best.is_file() {
-        true => Ok(best),
-        false => Err(Failure::with(
-            code::MODEL,
-            anyhow!("`{}` has no weights yet: no epoch of the run has ended", path.display()),
-        )),
-    }
-}
-
 /// The options that the data is opened by: those of the run where no other data is named.
 fn data_options(arguments: &Eval) -> Result<Options> {
-    let mut options = match (&arguments.data, arguments.model.is_dir()) {
-        (None, true) => {
-            let run = RunFolder::open(&arguments.model)?;
-            let mut options = Options::from_run(&run.args())?;
-            if arguments.split.is_none() {
-                options.split = Some(settings::split(&run)?);
-            }
-            // Samples that were left out are `unused` in it.
-            options.exclude = None;
-            options
-        }
-        (None, false) => {
-            return Err(Failure::usage(anyhow!(
-                "DATA is missing: a model file doesn't know its data; give a path, or the folder of a run"
-            )));
-        }
-        (Some(data), _) => Options { data: Some(data.clone()), ..Options::default() },
+    let mut options = match &arguments.data {
+        None => trained::own_data(&arguments.model)?,
+        Some(data) => Options { data: Some(data.clone()), ..Options::default() },
     };
     if !arguments.label.is_empty() {
         options.label = Some(arguments.label.clone());

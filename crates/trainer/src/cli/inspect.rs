@@ -6,14 +6,14 @@ use models::{LayerSummary, ModelFile};
 use serde_json::json;
 
 use super::failure::{Failure, code};
-use super::{Format, Inspect, eval, settle, stream};
+use super::{Format, Inspect, settle, stream, trained};
 use ::report::grouped;
 
 /// Prints the layers.
 pub(crate) fn run(arguments: &Inspect) -> Result<u8> {
     let path = std::path::Path::new(&arguments.model);
     let (config, input, outputs, header) = if path.exists() {
-        let header = ModelFile::header(&eval::model_path(path)?)?;
+        let header = ModelFile::header(&trained::model_path(path)?)?;
         (header.model.clone(), header.input.clone(), header.outputs, Some(header))
     } else {
         let config = models::ModelConfig::named(&arguments.model)

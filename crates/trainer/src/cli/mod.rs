@@ -27,7 +27,9 @@ mod settings;
 mod settle;
 mod signals;
 pub(crate) mod stream;
+mod suspects;
 mod train;
+mod trained;
 mod usage;
 
 use std::path::PathBuf;
@@ -287,6 +289,12 @@ pub(crate) struct Doctor {
     /// Write an exclude list for `trainer train --exclude`: unreadable files, and the training copies of samples that also test
     #[arg(long, value_name = "FILE")]
     pub(crate) fix: Option<PathBuf>,
+    /// A model file, or the folder of a run: also look for targets that it contradicts. Without DATA: those of the run's own data
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) trained: Option<PathBuf>,
+    /// Write all targets that the trained model contradicts as a list to look through, which `trainer train --exclude` takes
+    #[arg(long, value_name = "FILE", requires = "trained")]
+    pub(crate) suspects: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: Output,
     #[command(flatten)]
