@@ -79,4 +79,13 @@ impl Block {
         };
         finish(y, &self.norm2, Some(bridge), self.activation, pass)
     }
+
+    /// The same for prediction, of its own: with `activation`, whoever computes it in [`forward`](Self::forward), and without pooling.
+    pub(crate) fn whole(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        match self.conv2 {
+            None => finish(self.conv1.forward(x, After::default()), &self.norm1, None, activation, Pass::Predict),
+            // Nothing is taken into a residual block, and its activation never waits.
+            Some(_) => self.forward(x, Pass::Predict),
+        }
+    }
 }

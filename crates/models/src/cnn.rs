@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Activation, Error, Init, Normalisation, Pass, PoolConfig, StageConfig,
     builder::Builder,
+    features::Recorder,
     layers::{flatten, global_average},
     mlp::{Mlp, MlpPlan, within},
     named::named,
@@ -133,5 +134,21 @@ impl Cnn {
             HeadPool::Flat => flatten(x),
         };
         self.head.forward(x, pass)
+    }
+
+    /// The same for prediction, layer by layer; `config` is what it was made of.
+    pub(crate) fn record(&self, mut x: Tensor<4>, config: &CnnConfig, recorder: &mut Recorder) {
+        for (index, (stage, config)) in self.stages.iter().zip(&config.stages).enumerate() {
+            x = stage.record(x, &format!("stages.{index}"), config, recorder);
+        }
+        let x = match self.pool {
+            HeadPool::Global => {
+                let x = global_average(x);
+                recorder.vector("head".to_owned(), "global average".to_owned(), &x);
+                x
+            }
+            HeadPool::Flat => flatten(x),
+        };
+        self.head.record(x, "head.", (config.head.norm, config.head.activation), recorder);
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Activation, Error, Init, Normalisation, Pass,
     builder::Builder,
+    features::{Recorder, words},
     layers::{Dropout, Linear, Norm, finish},
     summary::{Summary, product},
 };
@@ -176,6 +177,21 @@ impl Mlp {
             None => x,
         };
         self.output.forward(x, false)
+    }
+
+    /// The same for prediction, layer by layer, their names behind `prefix`; hidden layers have this normalisation and activation.
+    pub(crate) fn record(
+        &self,
+        mut x: Tensor<2>,
+        prefix: &str,
+        (norm, activation): (Normalisation, Activation),
+        recorder: &mut Recorder,
+    ) {
+        for (index, layer) in self.hidden.iter().enumerate() {
+            x = layer.forward(x, Pass::Predict);
+            recorder.vector(format!("{prefix}hidden.{index}"), words("linear", norm, activation), &x);
+        }
+        recorder.vector(format!("{prefix}output"), "linear".to_owned(), &self.output.forward(x, false));
     }
 }
 

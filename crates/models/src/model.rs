@@ -7,7 +7,7 @@ use burn::{
 };
 use data::InputSpec;
 
-use crate::{ModelConfig, cnn::Cnn, mlp::Mlp};
+use crate::{ModelConfig, cnn::Cnn, features::Recorder, mlp::Mlp};
 
 /// What a forward pass is for. Said at each call, never taken from the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,18 @@ impl Model {
         match &self.net {
             Net::Mlp(net) => net.forward(x.flatten(1, 3), pass),
             Net::Cnn(net) => net.forward(x, pass),
+        }
+    }
+
+    /// [`forward`](Self::forward) for prediction, layer by layer; see [`crate::feature_maps`].
+    pub(crate) fn record(&self, inputs: Tensor<4>, recorder: &mut Recorder) {
+        let x = self.normal.forward(inputs);
+        match (&self.net, &self.config) {
+            (Net::Mlp(net), ModelConfig::Mlp(config)) => {
+                net.record(x.flatten(1, 3), "", (config.norm, config.activation), recorder);
+            }
+            (Net::Cnn(net), ModelConfig::Cnn(config)) => net.record(x, config, recorder),
+            _ => unreachable!("a network is of the architecture of its configuration"),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     Activation, Error, Normalisation, Padding, Pass, PoolConfig, PoolKind,
     block::{Block, BlockPlan},
     builder::Builder,
+    features::{Recorder, words},
     layers::{ConvSpec, Dropout, Subsample},
     mlp::{check_dropout, within},
     named::named,
@@ -113,8 +114,7 @@ impl StageConfig {
                 Error::config(&place, what)
             })?;
             shape = [channels, size[0], size[1]];
-            let kind = format!("{} pool {}x{}", pool.kind, pool.size, pool.size);
-            summary.push(format!("stages.{index}.pool"), kind, &shape, 0, 0)?;
+            summary.push(format!("stages.{index}.pool"), pool.words(), &shape, 0, 0)?;
         }
         let StageConfig { norm, activation, pool, dropout, .. } = *self;
         Ok(StagePlan { blocks, norm, activation, late: self.is_late(), pool, dropout, output: shape })
@@ -312,5 +312,26 @@ impl Stage {
             Some(dropout) => dropout.forward(x, pass),
             None => x,
         }
+    }
+
+    /// The same for prediction, block by block and the pooling by itself; `config` is what the stage was made of.
+    pub(crate) fn record(
+        &self,
+        mut x: Tensor<4>,
+        name: &str,
+        config: &StageConfig,
+        recorder: &mut Recorder,
+    ) -> Tensor<4> {
+        let conv = format!("conv {0}x{0}", config.kernel);
+        let layer = if config.residual == Residual::None { conv } else { format!("residual block, two {conv}") };
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.whole(x, config.activation);
+            recorder.map(format!("{name}.blocks.{index}"), words(&layer, config.norm, config.activation), &x);
+        }
+        if let Some(pool) = &config.pool {
+            x = pool.forward(x, Activation::None);
+            recorder.map(format!("{name}.pool"), pool.words(), &x);
+        }
+        x
     }
 }

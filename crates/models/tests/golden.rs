@@ -1,5 +1,5 @@
-//! Forward passes, three steps of SGD and running statistics agree with PyTorch's, for every preset and for what no preset has. The
-//! numbers are made by `golden/generate.py`.
+//! Forward passes, what each layer makes on the way, three steps of SGD and running statistics agree with PyTorch's, for every preset and
+//! for what no preset has. The numbers are made by `golden/generate.py`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -12,7 +12,7 @@ use burn::{
 use data::{Filter, Fit, ImageSpec, InputSpec};
 use models::{
     Activation, CnnConfig, HeadConfig, MlpConfig, Model, ModelConfig, NamedTensor, Normalisation, Pass, PoolConfig,
-    PoolKind, StageConfig, load_tensors, named_tensors, summary,
+    PoolKind, StageConfig, feature_maps, load_tensors, named_tensors, summary,
 };
 use serde::Deserialize;
 
@@ -34,10 +34,19 @@ struct Case {
     channels: usize,
     side: usize,
     before: Vec<f64>,
+    /// By the layer's name, before training.
+    maps: HashMap<String, Map>,
     losses: Vec<f64>,
     after: Vec<f64>,
     /// First value, sum weighed by a wave, length.
     tensors: HashMap<String, [f64; 3]>,
+}
+
+#[derive(Deserialize)]
+struct Map {
+    shape: Vec<usize>,
+    /// As of `tensors`.
+    values: [f64; 3],
 }
 
 fn golden() -> Golden {
@@ -78,6 +87,33 @@ fn floats(data: &TensorData) -> Vec<f64> {
     data.as_slice::<f32>().unwrap().iter().map(|x| f64::from(*x)).collect()
 }
 
+/// `digest` of the script, all three against `length`, the only one of them that isn't near zero by chance.
+fn digest(values: &[f64], length: f64) -> [f64; 3] {
+    let sum: f64 = values.iter().zip(wave(values.len(), 1.0)).map(|(x, w)| x * w).sum();
+    let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt();
+    [values[0] / length, sum / length, norm / length]
+}
+
+/// Compares what each layer makes of `x`; the network "grouped" is written in one piece and has no layers to ask.
+fn compare_maps(name: &str, model: &Model, x: Tensor<4>, case: &Case) -> f64 {
+    let found = feature_maps(model, x, usize::MAX);
+    let mut worst: f64 = 0.0;
+    for map in &found {
+        let Some(Map { shape, values: [first, weighed, length] }) = case.maps.get(&map.layer) else {
+            // The head's mean and the outputs are no modules there; what they come to is compared as the outputs.
+            assert!(matches!(&*map.layer, "head" | "head.output" | "output") || name == "grouped", "{}", map.layer);
+            continue;
+        };
+        assert_eq!(map.shape[..shape.len()], shape[..], "{name}, {}", map.layer);
+        let values: Vec<f64> = map.values.iter().map(|x| f64::from(*x)).collect();
+        let expected = [first / length, weighed / length, 1.0];
+        worst = worst.max(close(&format!("{name}, {}", map.layer), &digest(&values, *length), &expected, TOLERANCE));
+    }
+    let named = found.iter().filter(|map| case.maps.contains_key(&map.layer)).count();
+    assert_eq!(named, case.maps.len(), "{name}: {:?}", case.maps.keys());
+    worst
+}
+
 fn cross_entropy(logits: Tensor<2>, batch: usize) -> Tensor<1> {
     let classes: Vec<i32> = (0..batch).map(|i| ((3 * i + 1) % OUTPUTS) as i32).collect();
     let classes = Tensor::<2, Int>::from_data(TensorData::new(classes, [batch, 1]), &logits.device());
@@ -102,6 +138,7 @@ fn compare(name: &str, config: &ModelConfig) {
 
     let predict = |model: &Model| floats(&model.forward(x.clone(), Pass::Predict).into_data());
     let before = close(&format!("{name}, outputs before"), &predict(&model), &case.before, TOLERANCE);
+    let maps = compare_maps(name, &model, x.clone(), case);
     let mut optimizer = SgdConfig::new().init();
     let mut worst: f64 = 0.0;
     for (step, expected) in case.losses.iter().enumerate() {
@@ -115,15 +152,11 @@ fn compare(name: &str, config: &ModelConfig) {
     for tensor in found {
         let [first, weighed, length] = case.tensors[&tensor.name];
         let values = floats(&tensor.data);
-        let sum: f64 = values.iter().zip(wave(values.len(), 1.0)).map(|(x, w)| x * w).sum();
-        let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt();
-        // All three against the length, the only one of them that isn't near zero by chance.
-        let found = [values[0] / length, sum / length, norm / length];
         let expected = [first / length, weighed / length, 1.0];
-        worst = worst.max(close(&format!("{name}, {}", tensor.name), &found, &expected, TOLERANCE));
+        worst = worst.max(close(&format!("{name}, {}", tensor.name), &digest(&values, length), &expected, TOLERANCE));
     }
     let after = close(&format!("{name}, outputs after"), &predict(&model), &case.after, TOLERANCE);
-    println!("{name}: off by {before:.1e} before, {worst:.1e} in training, {after:.1e} after");
+    println!("{name}: off by {before:.1e} before ({maps:.1e} on the way), {worst:.1e} in training, {after:.1e} after");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::classes::counts;
 use crate::html::escaped;
 use crate::sheet::{Sheet, is_legible, shortened};
-use crate::{Answer, Calibration, ClassRow, HeldOut, Outcome, Page, Shown, curves, ranking, values};
+use crate::{Answer, Calibration, ClassRow, Features, HeldOut, Outcome, Page, Shown, curves, ranking, values};
 
 /// Classes up to which a matrix has names and numbers.
 const NAMED: usize = 30;
@@ -33,6 +33,7 @@ impl Page {
             files.extend(tiles(batch).map(|sheet| (name, sheet)));
         }
         files.extend(page.held_out.iter().flat_map(HeldOut::files));
+        files.extend(page.features.iter().flat_map(Features::files));
         files
     }
 
@@ -53,7 +54,8 @@ impl Page {
         let replaced = |text: &mut String| other.iter().for_each(|(from, to)| *text = text.replace(from.as_str(), to));
         rows.iter_mut().for_each(|row| replaced(&mut row.name));
         curves.iter_mut().for_each(|curve| replaced(&mut curve.name));
-        for shown in page.train_batch.iter_mut().chain(&mut page.val_batch) {
+        let sample = page.features.iter_mut().filter_map(|features| features.sample.as_mut());
+        for shown in page.train_batch.iter_mut().chain(&mut page.val_batch).chain(sample) {
             replaced(&mut shown.truth);
             replaced(&mut shown.answer);
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::html::{commands, document, escaped, facts, grouped, name, notes, number, table};
-use crate::{Calibration, Coverage, Picture, classes, curves, ranking, samples, values};
+use crate::{Calibration, Coverage, Features, Picture, classes, curves, ranking, samples, values};
 
 /// Everything that the page shows. Undefined numbers are `None`, texts are as they come: escaping is done here.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Page {
     pub train_batch: Vec<Shown>,
     /// Samples that it didn't learn from, with the best model's answers.
     pub val_batch: Vec<Shown>,
+    /// What the best model looks at, in pictures.
+    pub features: Option<Features>,
     /// The network, layer by layer.
     pub layers: Vec<Layer>,
     /// Shape of one input, in words.
@@ -252,6 +254,8 @@ impl Page {
                 }
             },
         }
+        let features = self.features.as_ref().filter(|features| !features.is_empty());
+        out += &features.map_or_else(String::new, Features::section);
         out += &self.coverage.as_ref().map_or_else(String::new, Coverage::section);
         out + &self.network() + &self.again()
     }
@@ -301,7 +305,7 @@ impl Page {
 }
 
 /// Sections that the page may have, for its table of contents.
-const CONTENTS: [(&str, &str); 12] = [
+const CONTENTS: [(&str, &str); 13] = [
     ("summary", "Summary"),
     ("curves", "Learning curves"),
     ("classes", "Classes"),
@@ -311,6 +315,7 @@ const CONTENTS: [(&str, &str); 12] = [
     ("calibration", "Calibration"),
     ("mistakes", "Mistakes"),
     ("doubts", "Least certain"),
+    ("features", "What it looks at"),
     ("coverage", "Temperature and coverage"),
     ("network", "Network"),
     ("again", "Configuration"),

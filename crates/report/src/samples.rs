@@ -20,7 +20,7 @@ pub(crate) fn section(id: &str, title: &str, none: &str, shown: &[Shown]) -> Str
     out + "</ul></section>\n"
 }
 
-fn card(out: &mut String, sample: &Shown) {
+pub(crate) fn card(out: &mut String, sample: &Shown) {
     out.push_str("<li>");
     if let Some(uri) = sample.picture.as_ref().and_then(|picture| picture.uri()) {
         let alt = crate::escaped(&format!("{}: is {}, answered {}", sample.source, sample.truth, sample.answer));

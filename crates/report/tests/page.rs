@@ -1,8 +1,8 @@
 //! The page of runs that nobody wishes for: hostile names, one class, a thousand, numbers that aren't finite, nothing measured at all.
 
 use report::{
-    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Curve, Flipped, HeldOut,
-    Layer, Outcome, Page, Picture, Share, Shown, TargetRow,
+    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Curve, Features, Filters,
+    Flipped, HeldOut, Layer, Maps, Outcome, Page, Picture, Share, Shown, TargetRow,
 };
 
 /// Names in any script, with whatever HTML gives a meaning to.
@@ -35,6 +35,17 @@ fn coverage(name: &str) -> Coverage {
         error: None,
         rows: vec![row.clone(), CoverageRow { covered: None, size: None, ..row }],
     }
+}
+
+/// Of layers with that name: 100 filters, 40 channels of which two are silent, and three units.
+fn features(name: &str, sample: Shown) -> Features {
+    let layer = name.to_owned();
+    let values = (0..16 * 40).map(|at| if at < 32 { 0.0 } else { at as f32 }).collect();
+    let maps = Maps { layer: layer.clone(), kind: layer.clone(), channels: 40, size: [4, 4], values };
+    let units = Maps { channels: 3, size: [1, 1], values: vec![-1.0, f32::NAN, 2.0], ..maps.clone() };
+    let values = (0..100 * 27).map(|at| at as f32 - 900.0).collect();
+    let filters = Some(Filters { layer, whole: false, filters: 100, shape: [3, 3, 3], values });
+    Features { filters, sample: Some(sample), maps: vec![maps, units] }
 }
 
 fn classes(names: &[String]) -> Page {
@@ -71,6 +82,7 @@ fn classes(names: &[String]) -> Page {
         best_epoch: 2,
         held_out: Some(HeldOut { split: "test", samples: 18, metrics: vec![(names[0].clone(), f64::NAN)], outcome }),
         coverage: Some(coverage(&names[0])),
+        features: Some(features(&names[0], shown(&names[0]))),
         layers: vec![Layer { name: names[0].clone(), kind: names[0].clone(), output: vec![1, 2], ..Layer::default() }],
         train_batch: names.iter().take(16).map(shown).collect(),
         val_batch: names.iter().take(16).map(shown).collect(),
@@ -251,9 +263,9 @@ fn size(png: &[u8]) -> [u32; 2] {
 fn pictures_are_files_of_their_own_under_names_that_people_know() {
     let files = classes(&NAMES.map(str::to_owned)).files();
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
-    let expected =
-        ["results", "train_batch0", "val_batch0_pred", "roc_curve", "pr_curve", "confusion_matrix", "calibration"];
-    assert_eq!(names, expected);
+    let of_answers = ["roc_curve", "pr_curve", "confusion_matrix", "calibration"];
+    let expected = [&["results", "train_batch0", "val_batch0_pred"], &of_answers[..], &["filters", "feature_maps"]];
+    assert_eq!(names, expected.concat());
     for (name, sheet) in files {
         let [width, height] = size(&sheet.png().unwrap());
         assert!(width >= 200 && height >= 200, "{name}: {width}x{height}");
@@ -283,6 +295,34 @@ fn a_run_with_nothing_has_no_pictures() {
     assert!(Page::default().files().is_empty());
     let nan = Page { results: "epoch,train/loss\n1,NaN\n".into(), ..Page::default() };
     assert!(nan.files().is_empty());
+}
+
+#[test]
+fn filters_and_maps_are_drawn_with_what_was_left_out_and_what_is_silent() {
+    let page = classes(&["cat".to_owned()]);
+    let html = page.html();
+    for words in [
+        "the first 64 of 100 filters of 3\u{d7}3",
+        "the first 16 of 40 channels of 4\u{d7}4; 2 the same everywhere",
+        "3 units, from -1.000 to 2.000",
+        "alt=\"cat: cat: the first 16",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+    let without = |features: Features| Page { features: Some(features), ..page.clone() };
+    let empty = without(Features::default());
+    assert!(!empty.html().contains("What it looks at") && !empty.files().iter().any(|(name, _)| *name == "filters"));
+    // Numbers that don't make up a filter or a map, and sizes that nothing has.
+    let mut odd = features("odd", Shown::default());
+    odd.filters = odd.filters.map(|filters| Filters { shape: [usize::MAX, 2, 2], ..filters });
+    odd.maps = odd.maps.into_iter().map(|maps| Maps { size: [usize::MAX, 3], ..maps }).collect();
+    assert!(!without(odd).html().contains("What it looks at"));
+    let mut large = features("large", Shown::default());
+    large.maps =
+        vec![Maps { size: [500, 500], channels: 1000, values: vec![0.5; 250_000 * 20], ..large.maps[0].clone() }; 12];
+    let html = without(large).html();
+    is_sound(&html);
+    assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }
 
 #[test]

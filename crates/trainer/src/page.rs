@@ -3,13 +3,14 @@
 //! Takes whatever there is of a run. How the page looks is `crates/report`'s; the files that resuming and replaying read are not touched.
 
 mod answered;
+mod looked;
 mod shown;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use data::{Batch, Dataset, InputSpec};
-use models::ModelConfig;
+use models::{Model, ModelConfig};
 use report::{Layer, Page, cells};
 use tasks::{Calibration, Metrics, Task};
 
@@ -26,6 +27,8 @@ pub struct Known {
     pub task: Option<Task>,
     /// Its architecture, and what it takes.
     pub model: Option<(ModelConfig, InputSpec)>,
+    /// The best model itself, for what it looks at.
+    pub best: Option<Model>,
     /// The samples.
     pub dataset: Option<Arc<Dataset>>,
     /// What the best model answered.
@@ -46,7 +49,7 @@ pub struct Known {
 /// # Errors
 /// If the system refuses to write, or a sample that is to be shown cannot be read.
 pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
-    let Known { task, model, dataset, measured, calibration, first_batch, mut notes, commands } = known;
+    let Known { task, model, best, dataset, measured, calibration, first_batch, mut notes, commands } = known;
     let name = std::fs::canonicalize(run.path()).unwrap_or_else(|_| run.path().to_owned());
     let mut page = Page {
         name: name.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -93,6 +96,11 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
         _ => notes.push(
             "no answers were measured: there is no best model yet, or no validation or test samples that it could answer".to_owned(),
         ),
+    }
+    if let (Some(best), Some(dataset)) = (&best, &dataset) {
+        let sample =
+            measured.as_ref().and_then(|(_, answers)| answers.indices.first().copied()).zip(page.val_batch.first());
+        page.features = looked::features(best, dataset, sample, &mut notes);
     }
     if let (Some(task), Some(batch)) = (&task, &first_batch) {
         page.train_batch = shown::batch(batch, task, PICTURES);

@@ -83,7 +83,10 @@ pub struct Report {
     pub val: Option<Metrics>,
     /// The best model on the test split, which nothing chose on. `None` without one, or after an interrupt.
     pub test: Option<Metrics>,
-    /// What the best model answered on the test split, or, without one, on the validation split. `None` as above.
+    /// The best model. `None` without an epoch, or after an interrupt.
+    pub best: Option<Model>,
+    /// What the best model answered on the test split, or, without one, on the validation split. `None` without either, or
+    /// after an interrupt.
     pub answers: Option<Answers>,
     /// What validation said about how sure the best model may be. `None` without it, or after an interrupt.
     pub calibration: Option<Calibration>,
@@ -255,14 +258,14 @@ fn go_on(
     // Measure the best epoch, once, on samples that chose nothing.
     let mut ended = ended.unwrap_or(Ended::Epochs);
     let best_epoch = learner.progress.best.as_ref().map_or(0, |best| best.epoch);
-    let (mut val, mut test, mut answers, mut calibration) = (None, None, None, None);
+    let (mut best, mut val, mut test, mut answers, mut calibration) = (None, None, None, None, None);
     if ended != Ended::Interrupted && best_epoch > 0 {
-        let best = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?;
-        calibration = best.calibration.map(|section| stored(section, task, run)).transpose()?;
-        let best = best.model;
+        let file = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?;
+        calibration = file.calibration.map(|section| stored(section, task, run)).transpose()?;
+        let model = best.insert(file.model);
         for (name, indices, measured) in [("val", &split.val, &mut val), ("test", &split.test, &mut test)] {
             if !indices.is_empty() && ended != Ended::Interrupted {
-                (*measured, answers) = Answers::until(name, &best, task, &held_out(indices), device, stop)?.unzip();
+                (*measured, answers) = Answers::until(name, model, task, &held_out(indices), device, stop)?.unzip();
                 ended = if measured.is_none() { Ended::Interrupted } else { ended };
             }
         }
@@ -274,6 +277,7 @@ fn go_on(
         best_epoch,
         val,
         test,
+        best,
         answers,
         calibration,
         seconds,

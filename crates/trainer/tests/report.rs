@@ -56,8 +56,15 @@ fn a_training_leaves_a_report_of_its_test_split_and_writing_it_again_changes_no_
     }
     assert!(!run.join("predictions_val.csv").exists());
 
-    let pictures =
-        ["results.png", "confusion_matrix.png", "train_batch0.png", "val_batch0_pred.png", "plots/pr_curve.svg"];
+    let pictures = [
+        "results.png",
+        "confusion_matrix.png",
+        "train_batch0.png",
+        "val_batch0_pred.png",
+        "filters.png",
+        "feature_maps.png",
+        "plots/pr_curve.svg",
+    ];
     let files = [&["report.html", "per_class.csv", "predictions_test.csv"][..], &pictures].concat();
     let bytes = || files.iter().map(|file| fs::read(run.join(file)).unwrap()).collect::<Vec<_>>();
     let before = bytes();
@@ -67,6 +74,32 @@ fn a_training_leaves_a_report_of_its_test_split_and_writing_it_again_changes_no_
     assert!(before == bytes());
     assert!(page.contains("data:image/png;base64,") && page.contains("trainer") && page.contains("replay runs/run"));
     ends(trainer(scratch.path(), &["replay", "runs/run", "--quiet"]), 0, "");
+}
+
+#[test]
+fn what_a_network_looks_at_is_shown_layer_by_layer() {
+    let scratch = tempfile::tempdir().unwrap();
+    let page = read(&quick(scratch.path(), &[]).join("report.html"));
+    assert!(
+        page.contains("32 units of 8\u{d7}8<") && page.contains("alt=\"hidden.0: linear, relu: 32 units"),
+        "an MLP on images"
+    );
+    let run = quick(scratch.path(), &["--model", "cnn", "--filters", "20,4", "--name", "cnn"]);
+    let run = run.with_file_name("cnn");
+    let page = read(&run.join("report.html"));
+    let mut rest = page.split_once("<section id=features>").unwrap().1.split_once("</section>").unwrap().0;
+    for words in [
+        "20 filters of 3\u{d7}3",
+        "answered",
+        "conv 3x3, relu: the first 16 of 20 channels of 8\u{d7}8",
+        "max pool 2x2: the first 16 of 20 channels of 4\u{d7}4",
+        "<bdi>stages.1.blocks.0</bdi></code> conv 3x3",
+        "10 units, from",
+    ] {
+        rest = rest.split_once(words).unwrap_or_else(|| panic!("{words} in {rest}")).1;
+    }
+    assert!(run.join("feature_maps.png").is_file() && run.join("plots/filters.svg").is_file());
+    assert!(!rest.contains("<img"), "nothing follows the outputs");
 }
 
 #[test]
@@ -182,6 +215,7 @@ fn a_regression_without_validation_and_labels_have_reports_of_their_own() {
     }
     assert_eq!(rows(&run.join("predictions_test.csv"))[0], ["source", "true", "predicted"]);
     assert!(run.join("predictions.png").is_file() && !run.join("confusion_matrix.png").exists());
+    assert!(!page.contains("What it looks at") && !run.join("filters.png").exists(), "a row is no picture");
     assert!(!run.join("per_class.csv").exists());
 
     let run = train("labels.csv", "wet,cold", "labels", &[]);

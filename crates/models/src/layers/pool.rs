@@ -45,6 +45,11 @@ impl PoolConfig {
         self.stride.unwrap_or(self.size)
     }
 
+    /// "max pool 2x2".
+    pub(crate) fn words(&self) -> String {
+        format!("{} pool {1}x{1}", self.kind, self.size)
+    }
+
     /// Height and width after a map of `size`; `None` where no window fits.
     pub(crate) fn output(&self, size: [usize; 2]) -> Option<[usize; 2]> {
         let along = |side: usize| Some(side.checked_sub(self.size)? / self.step() + 1);

@@ -1,5 +1,5 @@
 """Makes the numbers that `golden.rs` compares with: every preset written in PyTorch under the same names, with weights and inputs
-made by formula, a forward pass and three steps of SGD in training mode.
+made by formula, a forward pass with what each layer makes on the way, and three steps of SGD in training mode.
 
     python crates/models/tests/golden/generate.py   # writes golden.json beside this script; needs torch
 """
@@ -169,6 +169,25 @@ def grouped(channels, outputs):
     return Grouped()
 
 
+def digest(tensor):
+    """First value, sum against a wave (so that no value can hide), length."""
+    flat = tensor.double().flatten()
+    weighed = flat @ torch.tensor(wave(flat.numel(), 1.0), dtype=torch.float64)
+    return [flat[0].item(), weighed.item(), flat.norm().item()]
+
+
+def watch(model):
+    """What blocks, pooling and hidden layers put out in the next forward pass, by name."""
+    maps, hooks = {}, []
+    keep = lambda name: lambda _, inputs, output: maps.__setitem__(name, {"shape": list(output.shape), "values": digest(output)})
+    for name, module in model.named_modules():
+        if isinstance(module, (Block, Hidden)):
+            hooks.append(module.register_forward_hook(keep(name)))
+        elif isinstance(module, Stage) and module.pool:
+            hooks.append(module.register_forward_hook(keep(name + ".pool")))
+    return maps, hooks
+
+
 def run(model, channels, side, batch=4, outputs=10):
     fill(model)
     x = torch.tensor(wave(batch * channels * side * side, 0.5), dtype=torch.float64).reshape(batch, channels, side, side)
@@ -177,8 +196,11 @@ def run(model, channels, side, batch=4, outputs=10):
     y = torch.tensor([(3 * i + 1) % outputs for i in range(batch)])
     result = {"parameters": sum(p.numel() for p in model.parameters()), "batch": batch, "channels": channels, "side": side}
     model.eval()
+    result["maps"], hooks = watch(model)
     with torch.no_grad():
         result["before"] = model(x).flatten().tolist()
+    for hook in hooks:
+        hook.remove()
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     result["losses"] = []
@@ -188,13 +210,9 @@ def run(model, channels, side, batch=4, outputs=10):
         loss.backward()
         optimizer.step()
         result["losses"].append(loss.item())
-    # Of each tensor after three steps: its first value, its sum against a wave (so that no value can hide), its length.
-    result["tensors"] = {}
-    for name, tensor in model.state_dict().items():
-        if not name.endswith("num_batches_tracked"):
-            flat = tensor.double().flatten()
-            weighed = flat @ torch.tensor(wave(flat.numel(), 1.0), dtype=torch.float64)
-            result["tensors"][name] = [flat[0].item(), weighed.item(), flat.norm().item()]
+    # Each tensor after three steps.
+    state = model.state_dict().items()
+    result["tensors"] = {name: digest(tensor) for name, tensor in state if not name.endswith("num_batches_tracked")}
     model.eval()
     with torch.no_grad():
         result["after"] = model(x).flatten().tolist()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use data::Batch;
-use models::{Kind, Model, NamedTensor};
+use models::{Filters, Kind, Model, NamedTensor};
 use trainer::Event;
 
 use super::position::Position;
@@ -88,7 +88,8 @@ impl Board {
             })
             .collect();
         self.summaries(&summaries);
-        if let Some((shape, values)) = tensors.iter().find_map(filters) {
+        if let Some(filters) = models::first_filters(model) {
+            let (shape, values) = stretched(filters);
             self.picture("filters", &values, shape);
         }
     }
@@ -126,17 +127,15 @@ impl Board {
     }
 }
 
-/// The filters of a first convolution over pictures, stretched to 0..=255 each for all.
-fn filters(tensor: &NamedTensor) -> Option<([usize; 4], Vec<f32>)> {
-    let shape: Vec<usize> = tensor.data.shape().to_vec();
-    let [filters, channels @ (1 | 3), height @ (2..), width @ (2..)] = shape[..] else { return None };
-    let values = tensor.data.as_slice::<f32>().ok()?;
+/// As many filters as are shown, stretched to 0..=255 each for all.
+fn stretched(filters: Filters) -> ([usize; 4], Vec<f32>) {
+    let Filters { shape: [filters, channels, height, width], values, .. } = filters;
     let (low, high) =
         values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     let scale = if high > low { 255.0 / (high - low) } else { 0.0 };
     let shown = filters.min(SHOWN);
     let values = values[..shown * channels * height * width].iter().map(|value| (value - low) * scale).collect();
-    Some(([shown, channels, height, width], values))
+    ([shown, channels, height, width], values)
 }
 
 fn create(folder: &Path) -> io::Result<File> {

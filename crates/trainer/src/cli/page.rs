@@ -54,6 +54,7 @@ fn learn(run: &RunFolder, device: &str, known: &mut Known) -> Result<()> {
     known.first_batch = first_batch(&dataset, &config).transpose()?;
     let ended = run.metrics().is_file();
     known.measured = Answers::of(&file.model, &task, &dataset, &device.device, !ended)?;
+    known.best = Some(file.model);
     Ok(())
 }
 

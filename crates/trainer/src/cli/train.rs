@@ -165,7 +165,8 @@ impl Sitting {
         RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?).map_err(|error| run.lost(error))?;
         log.ended(&report);
         let answers = report.answers.take();
-        let page = self.write_report(run, &report, answers);
+        let best = report.best.take();
+        let page = self.write_report(run, &report, answers, best);
         match self.output.format {
             Format::Json => stream::print(json!({ "v": 1, "run": run.path(), "result": metrics }))?,
             Format::Text => stream::print(self.outcome(run, &report, page.as_deref()))?,
@@ -192,11 +193,18 @@ impl Sitting {
     }
 
     /// Writes the page that people look at, and returns its path. No failure of it costs the run, which is saved already.
-    fn write_report(&self, run: &RunFolder, report: &Report, answers: Option<Answers>) -> Option<PathBuf> {
+    fn write_report(
+        &self,
+        run: &RunFolder,
+        report: &Report,
+        answers: Option<Answers>,
+        best: Option<Model>,
+    ) -> Option<PathBuf> {
         let metrics = report.test.as_ref().or(report.val.as_ref()).cloned();
         let known = Known {
             task: Some(self.task.clone()),
             model: Some((self.config.model.clone(), self.dataset.input.clone())),
+            best,
             dataset: Some(self.dataset.clone()),
             measured: metrics.zip(answers),
             calibration: report.calibration.clone(),
