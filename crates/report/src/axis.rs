@@ -3,10 +3,12 @@
 use crate::html::number;
 
 /// A range of numbers and where they lie on the drawing.
-#[derive(Clone, Copy)]
-pub(crate) struct Axis {
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+#[derive(Clone, Copy, Debug)]
+pub struct Axis {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
     pub(crate) from: f64,
     pub(crate) to: f64,
     scale: Scale,
@@ -14,7 +16,7 @@ pub(crate) struct Axis {
 
 /// How numbers are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scale {
+pub enum Scale {
     /// By themselves.
     Even,
     /// By their logarithms; only numbers above zero have a place.
@@ -22,8 +24,8 @@ pub(crate) enum Scale {
 }
 
 impl Axis {
-    /// Over all finite `values`; something with a width even where they have none.
-    pub(crate) fn over(values: impl Iterator<Item = f64>, scale: Scale, [from, to]: [f64; 2]) -> Self {
+    /// Over all finite `values`, which lie on the drawing between the two ends; something with a width even where they have none.
+    pub fn over(values: impl Iterator<Item = f64>, scale: Scale, [from, to]: [f64; 2]) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.filter(|value| value.is_finite() && (scale == Scale::Even || *value > 0.0)) {
             (low, high) = (low.min(value), high.max(value));
@@ -44,7 +46,8 @@ impl Axis {
         Self { low, high, from, to, scale }
     }
 
-    pub(crate) fn at(&self, value: f64) -> f64 {
+    /// Where `value` lies on the drawing.
+    pub fn at(&self, value: f64) -> f64 {
         if self.scale == Scale::Logarithmic {
             let share = (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln());
             return self.from + share * (self.to - self.from);

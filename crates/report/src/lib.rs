@@ -29,6 +29,7 @@ mod samples;
 mod sheet;
 mod values;
 
+pub use axis::{Axis, Scale};
 pub use calibration::Calibration;
 pub use comparison::{Beside, ComparedRun, Comparison, Flipped, Interval};
 pub use coverage::{Coverage, CoverageRow};

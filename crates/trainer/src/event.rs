@@ -35,6 +35,13 @@ pub enum Event {
     },
     /// An epoch ended and was validated.
     Epoch(EpochSummary),
+    /// A checkpoint is on disk, of where training was when its save began.
+    Saved {
+        /// Epochs done.
+        done: usize,
+        /// Batches done of the epoch that follows.
+        done_batches: usize,
+    },
     /// Something the user should know, in a line.
     Note(String),
 }

@@ -192,13 +192,14 @@ impl<'a> Keeper<'a> {
 
     fn take_in(&mut self, outcome: Outcome, on_event: &mut dyn FnMut(Event)) -> Result<(), Error> {
         let Outcome { saved, left_over, save } = outcome;
-        let mut warn = |what: String| on_event(Event::Note(format!("warning: {what}")));
         // What is newer takes the place of what was not written.
         self.files.last |= save.files.last;
         self.files.best |= save.files.best;
         self.files.results |= save.files.results;
         match saved {
             Ok(path) => {
+                let Progress { epoch: done, batch: done_batches, .. } = save.checkpoint.progress;
+                on_event(Event::Saved { done, done_batches });
                 if self.goes_back && save.checkpoint.progress.batch == 0 {
                     (self.beginning, self.unsaved_beginning) = (Some(path.clone()), None);
                 }
@@ -206,14 +207,17 @@ impl<'a> Keeper<'a> {
             }
             Err(error) if !self.run.path().is_dir() => return Err(self.run.lost(error)),
             Err(error) => {
-                warn(format!("not saved: {error}; {}; training goes on, and the next save tries again", self.advice()));
+                let advice = self.advice();
+                on_event(warning(format!(
+                    "not saved: {error}; {advice}; training goes on, and the next save tries again"
+                )));
                 self.unsaved = Some((save.checkpoint, error));
             }
         }
         if let Some(error) =
             left_over.map(|error| error.to_string()).filter(|error| self.left_over.as_ref() != Some(error))
         {
-            warn(format!("an older checkpoint, or a part of one, stays: {error}"));
+            on_event(warning(format!("an older checkpoint, or a part of one, stays: {error}")));
             self.left_over = Some(error);
         }
         Ok(())
@@ -226,4 +230,8 @@ impl<'a> Keeper<'a> {
             Some(path) => format!("`{}` is whole", path.display()),
         }
     }
+}
+
+fn warning(what: String) -> Event {
+    Event::Note(format!("warning: {what}"))
 }

@@ -82,8 +82,17 @@ pub fn available() -> Option<u64> {
     [free, limit].into_iter().flatten().min()
 }
 
+/// Bytes of memory that this process has now; `None` where nobody says.
+pub fn resident() -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 fn meminfo(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    kilobytes(text, "MemAvailable:")
+}
+
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
@@ -163,6 +172,7 @@ mod tests {
         assert_eq!(meminfo("MemTotal: 9 kB\n"), None);
         if cfg!(target_os = "linux") {
             assert!(available().is_some_and(|bytes| bytes > 1 << 20));
+            assert!(resident().is_some_and(|bytes| bytes > 1 << 20));
         }
     }
 }

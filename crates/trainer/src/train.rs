@@ -44,9 +44,16 @@ pub struct Job<'a> {
     pub settings: Settings,
     /// Looks on, if anybody does.
     pub watch: Option<Watch<'a>>,
+    /// Whether somebody wants a checkpoint now, beside those that the settings ask for: asked after every step that one can be made of. A
+    /// yes stands for one checkpoint.
+    pub save_now: Option<&'a dyn Fn() -> bool>,
 }
 
 impl Job<'_> {
+    fn is_save_wanted(&self) -> bool {
+        self.save_now.is_some_and(|is_wanted| is_wanted())
+    }
+
     /// At the first weights.
     pub(crate) fn beginning(&self) -> Result<Learner<'_>, Error> {
         beginning(self.config, &self.dataset, &self.task, &self.device)
@@ -210,8 +217,11 @@ fn go_on(
                 learner = learner.flush()?;
                 break;
             }
-            if learner.is_settled() && keeper.is_due(&learner.progress, on_event)? {
-                keeper.save(learner.checkpoint()?, on_event)?;
+            if learner.is_settled() {
+                let is_due = keeper.is_due(&learner.progress, on_event)?;
+                if job.is_save_wanted() || is_due {
+                    keeper.save(learner.checkpoint()?, on_event)?;
+                }
             }
         }
 
@@ -250,6 +260,8 @@ fn go_on(
             learner.progress.reached = ended;
         }
         keeper.publish(file.pack(&run.last())?, &summary);
+        // This is what was asked for meanwhile.
+        let _ = job.is_save_wanted();
         keeper.save(learner.checkpoint()?, on_event)?;
         on_event(Event::Epoch(summary));
     }

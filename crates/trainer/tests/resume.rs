@@ -56,6 +56,7 @@ fn sit(
         provenance: serde_json::Value::Null,
         settings: Default::default(),
         watch: None,
+        save_now: None,
     };
     train(job, stop, on_event)
 }
@@ -370,6 +371,7 @@ fn data_that_cannot_be_read_any_more_costs_no_update_and_no_bit() {
                 provenance: serde_json::Value::Null,
                 settings: Default::default(),
                 watch: None,
+                save_now: None,
             };
             train(job, &|| false, on_event)
         };

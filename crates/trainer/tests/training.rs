@@ -35,6 +35,7 @@ fn run(config: &TrainConfig, dataset: Dataset) -> Run {
         provenance: serde_json::Value::Null,
         settings: Settings::new(),
         watch: None,
+        save_now: None,
     };
     let mut on_event = |event| {
         if let Event::Step { batch: 1, loss, .. } = event {
@@ -180,6 +181,7 @@ fn a_stop_between_two_updates_waits_for_the_next() {
         provenance: serde_json::Value::Null,
         settings: Settings::new(),
         watch: None,
+        save_now: None,
     };
     let asked = std::cell::Cell::new(0);
     let stop = || asked.replace(asked.get() + 1) == 1;

@@ -21,6 +21,8 @@ pub(crate) struct Bar {
     began: Instant,
     said: Instant,
     header: bool,
+    /// What is to be said once the screen is free again.
+    held: Option<Vec<String>>,
 }
 
 /// Between the lines of a long epoch where there is no terminal to draw a bar on.
@@ -32,7 +34,18 @@ impl Bar {
     /// Draws on stderr, or not at all; `unit` is what is learned: images, rows.
     pub(crate) fn new(unit: &'static str, quiet: bool) -> Self {
         let now = Instant::now();
-        Self { unit, bar: None, quiet, epochs: 0, batches: 0, learned: 0, began: now, said: now, header: false }
+        Self {
+            unit,
+            bar: None,
+            quiet,
+            epochs: 0,
+            batches: 0,
+            learned: 0,
+            began: now,
+            said: now,
+            header: false,
+            held: None,
+        }
     }
 
     /// This one, with a silent one in its place.
@@ -50,7 +63,7 @@ impl Bar {
                 self.say(&format!("model    {} parameters", grouped(*parameters)));
                 (self.epochs, self.batches, self.began, self.said) =
                     (*epochs, *batches, Instant::now(), Instant::now());
-                if std::io::stderr().is_terminal() {
+                if std::io::stderr().is_terminal() && self.held.is_none() {
                     let bar = ProgressBar::new((epochs * batches) as u64).with_style(style());
                     bar.set_position((done * batches) as u64);
                     bar.reset_eta();
@@ -59,6 +72,9 @@ impl Bar {
             }
             Event::Step { epoch, batch, samples, loss, accuracy, .. } => {
                 self.learned += *samples as u64;
+                if self.held.is_some() {
+                    return;
+                }
                 let wait = if self.bar.is_some() { BAR_EVERY } else { PLAIN_EVERY };
                 if self.said.elapsed() < wait {
                     return;
@@ -84,20 +100,33 @@ impl Bar {
                 self.say(&row(summary, self.epochs));
             }
             Event::Note(note) => self.say(note),
+            Event::Saved { .. } => {}
         }
     }
 
-    /// Takes the bar away.
+    /// Says nothing from now on, and keeps its lines.
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// Says what was kept, and goes on with lines.
+    pub(crate) fn say_held(&mut self) {
+        self.held.take().into_iter().flatten().for_each(stream::tell);
+    }
+
+    /// Takes the bar away, and says what was kept.
     pub(crate) fn finish(&mut self) {
+        self.say_held();
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
     }
 
-    fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| stream::tell(line)),
-            None => stream::tell(line),
+    fn say(&mut self, line: &str) {
+        match (&mut self.held, &self.bar) {
+            (Some(held), _) => held.push(line.to_owned()),
+            (None, Some(bar)) => bar.suspend(|| stream::tell(line)),
+            (None, None) => stream::tell(line),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Board {
                 let fixed = [("epoch/train_loss".to_owned(), summary.train_loss), ("epoch/lr".to_owned(), summary.lr)];
                 self.scalars(fixed.into_iter().chain(accuracy).chain(val));
             }
-            Event::Note(_) => {}
+            Event::Note(_) | Event::Saved { .. } => {}
         }
     }
 

@@ -65,6 +65,9 @@ impl EventLog {
                 }
             }
             Event::Epoch(summary) => self.line("epoch", of_epoch(summary)),
+            Event::Saved { done, done_batches } => {
+                self.line("saved", json!({ "done": done, "done_batches": done_batches }));
+            }
             Event::Note(text) => self.line("note", json!({ "text": text })),
         }
     }

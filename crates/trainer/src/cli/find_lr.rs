@@ -13,7 +13,7 @@ use super::options::Options;
 use super::report::{quoted, significant, trainer_command};
 use super::signals::Signals;
 use super::train::{Sitting, layered};
-use super::{Format, Output, settle, stream};
+use super::{Format, Output, Watch, settle, stream};
 
 /// Rows of the curve in text.
 const ROWS: usize = 24;
@@ -73,7 +73,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
     let dataset = settle::open(&options)?;
     let options = settle::fill(options, &dataset)?;
     let name = super::train::name(&options);
-    let mut sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    let mut sitting =
+        Sitting::prepare(&options, dataset, Watch { quiet: arguments.quiet, tui: false }, arguments.output)?;
     let signals = Signals::listen()?;
     let mut bar = sitting.bar.take();
     let (config, dataset) = (&sitting.config, sitting.dataset.clone());

@@ -30,6 +30,7 @@ pub(crate) mod stream;
 mod suspects;
 mod train;
 mod trained;
+mod tui;
 mod usage;
 
 use std::path::PathBuf;
@@ -103,6 +104,17 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How much is seen of a training.
+#[derive(Clone, Copy, Default, clap::Args)]
+pub(crate) struct Watch {
+    /// Print no progress
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Show the training on the whole terminal: curves, throughput, memory; s saves a checkpoint, q saves and stops
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) tui: bool,
+}
+
 #[derive(clap::Args)]
 pub(crate) struct Train {
     /// A TOML file of options; flags and environment variables win over it
@@ -111,9 +123,8 @@ pub(crate) struct Train {
     /// Print the effective options as a recipe, and don't train
     #[arg(long)]
     pub(crate) print_config: bool,
-    /// Print no progress
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) watch: Watch,
     #[command(flatten)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -139,9 +150,8 @@ pub(crate) struct Resume {
     /// Optimizer steps between saves, if other than before
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_steps: Option<u64>,
-    /// Print no progress
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) watch: Watch,
     #[command(flatten)]
     pub(crate) output: Output,
 }

@@ -11,7 +11,7 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Goes where `event` happens; a note happens nowhere.
+    /// Goes where `event` happens; a note happens nowhere, and a save while training goes on.
     pub(crate) fn follow(&mut self, event: &Event) {
         match event {
             Event::Started { done, done_batches, batches, .. } => {
@@ -22,7 +22,7 @@ impl Position {
                 self.step = (*epoch as u64).saturating_sub(1) * self.batches + *batch as u64;
             }
             Event::Epoch(summary) => self.end(summary.epoch),
-            Event::Note(_) => {}
+            Event::Note(_) | Event::Saved { .. } => {}
         }
     }
 

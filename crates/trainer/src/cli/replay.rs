@@ -11,7 +11,7 @@ use trainer::{Change, Checkpoint, EpochSummary, Error, Provenance, RunFolder};
 use super::failure::{Failure, code};
 use super::options::Options;
 use super::train::Sitting;
-use super::{Format, Replay, resume, settings, settle, stream};
+use super::{Format, Replay, Watch, resume, settings, settle, stream};
 
 /// One epoch, then and now.
 #[derive(Serialize)]
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     }
 
     let again = Scratch::new()?;
-    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    let sitting = Sitting::prepare(&options, dataset, Watch { quiet: arguments.quiet, tui: false }, arguments.output)?;
     let mut compared: Vec<Compared> = Vec::new();
     let interrupted = sitting.repeat(&again.0, &mut |summary: &EpochSummary| {
         let Some(hash) = recorded.get(compared.len()) else { return false };

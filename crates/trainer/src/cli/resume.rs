@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     (options.split, options.exclude) = (Some(run.split()), None);
     let dataset = settle::open(&options)?;
     compare(made_from.as_ref(), &dataset, &run)?;
-    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
     if !changes.is_empty() {
         // The checkpoint first: it wins over an args.toml that lags behind.
         if changes.iter().any(|change| change.setting == "epochs") {
@@ -101,7 +101,7 @@ fn begin_again(
     if let Some(made_from) = made_from {
         made_from.check_data(&dataset, run.path())?;
     }
-    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
     // What was not written before the kill is what would have been; the program and what is given anew are those of now.
     let made_from = sitting.made_from(&recorded)?;
     RunFolder::write(&run.args(), recorded.as_bytes())?;

@@ -10,7 +10,11 @@ use super::failure::code;
 
 /// Which signal came, if any.
 #[derive(Clone)]
-pub(crate) struct Signals(Arc<AtomicUsize>);
+pub(crate) struct Signals {
+    seen: Arc<AtomicUsize>,
+    /// The next signal ends the process.
+    armed: Arc<AtomicBool>,
+}
 
 impl Signals {
     /// Listens from now on.
@@ -23,17 +27,24 @@ impl Signals {
             signal_hook::flag::register(signal, armed.clone())?;
             signal_hook::flag::register_usize(signal, seen.clone(), signal as usize)?;
         }
-        Ok(Self(seen))
+        Ok(Self { seen, armed })
+    }
+
+    /// Does what a first SIGINT does: on a screen of its own, Ctrl-C is a key.
+    pub(crate) fn interrupt(&self) {
+        self.armed.store(true, Ordering::Relaxed);
+        // A signal that came before says more.
+        let _ = self.seen.compare_exchange(0, SIGINT as usize, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Whether to stop.
     pub(crate) fn stop(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        self.seen.load(Ordering::Relaxed) != 0
     }
 
     /// The exit code for the signal that came: 128 and its number.
     pub(crate) fn code(&self) -> u8 {
-        u8::try_from(self.0.load(Ordering::Relaxed)).map_or(code::INTERRUPTED, |signal| signal.saturating_add(128))
+        u8::try_from(self.seen.load(Ordering::Relaxed)).map_or(code::INTERRUPTED, |signal| signal.saturating_add(128))
     }
 }
 

@@ -19,7 +19,8 @@ use super::events::EventLog;
 use super::failure::{Failure, code};
 use super::options::{Choice, Options};
 use super::signals::Signals;
-use super::{Format, Output, Train, page, report, settings, settle, stream};
+use super::tui::{Screen, State};
+use super::{Format, Output, Train, Watch, page, report, settings, settle, stream};
 
 /// The recipe of the first run, whose file states what it reached.
 const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: Train) -> Result<u8> {
         return Ok(0);
     }
     let runs = options.runs.clone().unwrap_or_else(|| "runs".into());
-    let sitting = Sitting::prepare(&options, dataset, arguments.quiet, arguments.output)?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
     let args = options.to_toml()?;
     let made_from = sitting.made_from(&args)?;
     let run = RunFolder::create(&runs, &name(&options))?;
@@ -87,18 +88,19 @@ pub(crate) struct Sitting {
     pub(super) task: Task,
     pub(super) device: device::Selected,
     pub(super) bar: Bar,
+    tui: bool,
     output: Output,
 }
 
 impl Sitting {
     /// Settles everything that can fail before a folder is made, and says what was found.
-    pub(crate) fn prepare(options: &Options, dataset: Dataset, quiet: bool, output: Output) -> Result<Self> {
+    pub(crate) fn prepare(options: &Options, dataset: Dataset, watch: Watch, output: Output) -> Result<Self> {
         let mut config = settle::config(options, &dataset)?;
         config.check()?;
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
         let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
-        let mut bar = Bar::new(report::unit(&dataset.input), quiet);
+        let mut bar = Bar::new(report::unit(&dataset.input), watch.quiet);
         for line in report::statement(&dataset) {
             bar.draw(&Event::Note(line));
         }
@@ -116,7 +118,16 @@ impl Sitting {
         if let Some(note) = &device.note {
             bar.draw(&Event::Note(format!("note     {note}")));
         }
-        Ok(Self { options: options.clone(), config, dataset: Arc::new(dataset), task, device, bar, output })
+        Ok(Self {
+            options: options.clone(),
+            config,
+            dataset: Arc::new(dataset),
+            task,
+            device,
+            bar,
+            tui: watch.tui,
+            output,
+        })
     }
 
     /// What the run is made from; `args` is its `args.toml`.
@@ -139,8 +150,20 @@ impl Sitting {
         let watch = |model: &Model, epoch: usize| {
             board.iter().for_each(|board| board.borrow_mut().show_weights(model, epoch));
         };
-        let job = Job { watch: board.is_some().then_some(&watch), ..self.job(run, settings, resume) };
+        let screen = self.open_screen(run, &signals, &mut bar).map(RefCell::new);
+        let save_now = || screen.as_ref().is_some_and(|screen| screen.borrow().is_save_wanted());
+        let job = Job {
+            watch: board.is_some().then_some(&watch),
+            save_now: Some(&save_now),
+            ..self.job(run, settings, resume)
+        };
         let outcome = trainer::train(job, &|| signals.stop(), &mut |event| {
+            if let Some(screen) = &screen {
+                screen.borrow_mut().record(&event);
+                if !screen.borrow().is_up() {
+                    bar.say_held();
+                }
+            }
             bar.draw(&event);
             log.record(&event);
             let mut troubles: Vec<String> = log.trouble().into_iter().collect();
@@ -150,6 +173,7 @@ impl Sitting {
             }
             troubles.into_iter().for_each(|trouble| bar.draw(&Event::Note(trouble)));
         });
+        drop(screen);
         bar.finish();
         let mut report = outcome.inspect_err(|error| log.failed(error))?;
         if report.ended == Ended::Interrupted {
@@ -177,6 +201,21 @@ impl Sitting {
                 anyhow!("the target {target} was not reached in {} epochs", report.epochs),
             )),
             _ => Ok(0),
+        }
+    }
+
+    /// The screen, if the user wants one and there is a terminal; what the bar says is then held until it is gone.
+    fn open_screen(&self, run: &RunFolder, signals: &Signals, bar: &mut Bar) -> Option<Screen> {
+        let state = State::new(run.path().display().to_string(), report::unit(&self.dataset.input));
+        match self.tui.then(|| Screen::open(state, signals.clone()))? {
+            Ok(screen) => {
+                bar.hold();
+                Some(screen)
+            }
+            Err(why) => {
+                bar.draw(&Event::Note(format!("note     --tui: {why}; plain lines instead")));
+                None
+            }
         }
     }
 
@@ -236,6 +275,7 @@ impl Sitting {
             provenance: self.provenance(),
             settings,
             watch: None,
+            save_now: None,
         }
     }
 
