@@ -119,6 +119,13 @@ mod tests {
     }
 
     fn layer() -> LayerSummary {
-        LayerSummary { name: "x".into(), kind: "group norm".into(), output: vec![1], parameters: 0, multiply_adds: 0 }
+        LayerSummary {
+            name: "x".into(),
+            kind: "group norm".into(),
+            output: vec![1],
+            parameters: 0,
+            multiply_adds: 0,
+            flops: 0,
+        }
     }
 }

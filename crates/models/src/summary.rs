@@ -23,6 +23,9 @@ pub struct LayerSummary {
     pub parameters: u64,
     /// Multiplications with addition for one sample; those of convolutions and fully connected layers, which are nearly all.
     pub multiply_adds: u64,
+    /// Floating-point operations for one sample: two for each of `multiply_adds`, as papers count them. Biases, normalisation, activations and
+    /// pooling are left out.
+    pub flops: u64,
 }
 
 /// The layers of the network that `config` makes for `input` and `outputs`, in the order of computation.
@@ -63,7 +66,8 @@ impl Summary {
             );
             return Err(Error::config(name, what));
         }
-        self.layers.push(LayerSummary { name, kind, output: output.to_vec(), parameters, multiply_adds });
+        let flops = multiply_adds.saturating_mul(2);
+        self.layers.push(LayerSummary { name, kind, output: output.to_vec(), parameters, multiply_adds, flops });
         Ok(())
     }
 

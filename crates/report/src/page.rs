@@ -51,8 +51,8 @@ pub struct Layer {
     pub output: Vec<usize>,
     /// Numbers that it learns.
     pub parameters: u64,
-    /// Multiplications with addition for one sample.
-    pub multiply_adds: u64,
+    /// Floating-point operations for one sample, two for each multiplication with addition.
+    pub flops: u64,
 }
 
 /// What the best model answers on samples that it didn't learn from.
@@ -277,18 +277,18 @@ impl Page {
         }
         let shape = |output: &[usize]| output.iter().map(ToString::to_string).collect::<Vec<_>>().join("\u{d7}");
         let row = |layer: &Layer| {
-            let counts = [layer.parameters, layer.multiply_adds].map(grouped);
-            let [parameters, operations] = counts;
+            let [parameters, operations] = [layer.parameters, layer.flops].map(grouped);
             vec![name(&layer.name), escaped(&layer.kind), shape(&layer.output), parameters, operations]
         };
         let sum = |of: fn(&Layer) -> u64| grouped(self.layers.iter().map(of).fold(0, u64::saturating_add));
-        let (parameters, operations) = (sum(|layer| layer.parameters), sum(|layer| layer.multiply_adds));
+        let (parameters, operations) = (sum(|layer| layer.parameters), sum(|layer| layer.flops));
         let mut rows: Vec<Vec<String>> = self.layers.iter().map(row).collect();
-        rows.push(vec!["total".into(), String::new(), String::new(), parameters.clone(), operations]);
+        rows.push(vec!["total".into(), String::new(), String::new(), parameters.clone(), operations.clone()]);
         format!(
-            "<section id=network><h2>Network</h2>\n<p>Input {}; {parameters} parameters.</p>\n{}</section>\n",
+            "<section id=network><h2>Network</h2>\n<p>Input {}; {parameters} parameters, {operations} FLOPs for one sample: two for each multiplication with \
+             addition of convolutions and linear layers, which are nearly all.</p>\n{}</section>\n",
             escaped(&self.input),
-            table("Layers", &["Layer", "Kind", "Output shape", "Parameters", "Multiply-adds"], &rows)
+            table("Layers", &["Layer", "Kind", "Output shape", "Parameters", "FLOPs"], &rows)
         )
     }
 

@@ -83,7 +83,13 @@ fn classes(names: &[String]) -> Page {
         held_out: Some(HeldOut { split: "test", samples: 18, metrics: vec![(names[0].clone(), f64::NAN)], outcome }),
         coverage: Some(coverage(&names[0])),
         features: Some(features(&names[0], shown(&names[0]))),
-        layers: vec![Layer { name: names[0].clone(), kind: names[0].clone(), output: vec![1, 2], ..Layer::default() }],
+        layers: vec![Layer {
+            name: names[0].clone(),
+            kind: names[0].clone(),
+            output: vec![1, 2],
+            parameters: 1234,
+            flops: 5678,
+        }],
         train_batch: names.iter().take(16).map(shown).collect(),
         val_batch: names.iter().take(16).map(shown).collect(),
         input: names[0].clone(),
@@ -200,6 +206,7 @@ fn what_people_look_for_is_there() {
         "Expected calibration error",
         "prefers-color-scheme",
         "trainer replay",
+        "1,234 parameters, 5,678 FLOPs",
         "viewport",
     ] {
         assert!(html.contains(words), "{words}");

@@ -8,8 +8,8 @@ use tasks::{Calibration, Limits, Task, wilson};
 
 use crate::Answers;
 
-/// Coverages that are measured.
-const ASKED: [f64; 3] = [0.9, 0.95, 0.99];
+/// Coverages that are measured and shown.
+pub const COVERAGES: [f64; 3] = [0.9, 0.95, 0.99];
 
 /// Sums over samples: losses and calibration before and after, and how often the truth was covered.
 pub struct CoverageSums<'a> {
@@ -52,7 +52,7 @@ impl<'a> CoverageSums<'a> {
             loss: (0.0, 0),
             bins: report::Calibration::default(),
         });
-        Self { task, calibration, readings, asked: ASKED.iter().filter_map(asked).collect(), samples: 0 }
+        Self { task, calibration, readings, asked: COVERAGES.iter().filter_map(asked).collect(), samples: 0 }
     }
 
     /// Adds the `outputs` of one sample, whose targets are row `index` of `targets`.

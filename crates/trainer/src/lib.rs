@@ -35,7 +35,7 @@ mod weights;
 pub use answers::Answers;
 pub use checkpoint::{Checkpoint, Settings};
 pub use config::TrainConfig;
-pub use coverage::{CoverageSums, coverage_json, coverage_of};
+pub use coverage::{COVERAGES, CoverageSums, coverage_json, coverage_of};
 pub use divergence::OnNan;
 pub use ema::Ema;
 pub use error::Error;

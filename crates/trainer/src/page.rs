@@ -137,8 +137,8 @@ fn words(task: &Task) -> String {
 }
 
 fn layer(layer: models::LayerSummary) -> Layer {
-    let models::LayerSummary { name, kind, output, parameters, multiply_adds } = layer;
-    Layer { name, kind, output, parameters, multiply_adds }
+    let models::LayerSummary { name, kind, output, parameters, flops, .. } = layer;
+    Layer { name, kind, output, parameters, flops }
 }
 
 /// A text of the run, also where it isn't UTF-8 any more.

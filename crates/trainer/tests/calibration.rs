@@ -33,7 +33,11 @@ fn train(folder: &Path, data: &str, label: &str, more: &[&str]) -> Value {
 }
 
 fn eval(folder: &Path, more: &[&str]) -> Value {
-    let output = trainer(folder, &[&["eval", "runs/run", "--format", "json"], more].concat());
+    json(folder, &[&["eval", "runs/run"], more].concat())
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let output = trainer(folder, &[arguments, &["--format", "json"]].concat());
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -83,6 +87,17 @@ fn a_run_of_classes_fits_a_temperature_and_measures_its_sets() {
     assert!((mean - found["loss"]["after"].as_f64().unwrap()).abs() < 1e-5, "{mean}: {found}");
     let text = String::from_utf8(trainer(folder, &["eval", "runs/run", "--on", "val"]).stdout).unwrap();
     assert!(text.contains("coverage 90 % asked for") && text.contains("calibration error"), "{text}");
+
+    let inspected = json(folder, &["inspect", "runs/run"])["calibration"].clone();
+    assert_eq!([&inspected["temperature"], &inspected["fitted_on"]], [&found["temperature"], &found["fitted_on"]]);
+    // Sets of 90 % of validation's samples: the least probability in them is that of the sample of that rank.
+    let scores: Vec<f64> =
+        stored["scores"][0].as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect();
+    let rank = ((scores.len() as f64 + 1.0) * 0.9).ceil() as usize;
+    assert_eq!(inspected["coverage"][0]["least_probability"].as_f64().unwrap(), (-scores[rank - 1]).exp());
+    let text = String::from_utf8(trainer(folder, &["inspect", "runs/run"]).stdout).unwrap();
+    assert!(text.contains(&format!("temperature {}", found["temperature"])), "{text}");
+    assert!(text.contains("coverage 95 %: sets hold the classes from a probability of "), "{text}");
 }
 
 #[test]
@@ -96,6 +111,12 @@ fn a_run_of_numbers_measures_its_intervals() {
         assert_eq!(row["target"], "y");
     }
     assert_eq!(eval(scratch.path(), &[])["calibration"], found);
+    let inspected = json(scratch.path(), &["inspect", "runs/run"])["calibration"].clone();
+    assert!(inspected["temperature"].is_null(), "{inspected}");
+    let [row, width] = [&inspected["coverage"][0], &found["coverage"][0]["width"]];
+    assert_eq!((row["half_width"].as_f64().unwrap() * 2.0, &row["target"]), (width.as_f64().unwrap(), &"y".into()));
+    let text = String::from_utf8(trainer(scratch.path(), &["inspect", "runs/run"]).stdout).unwrap();
+    assert!(text.contains("coverage 90 %: y within ") && !text.contains("temperature"), "{text}");
 }
 
 #[test]
@@ -107,6 +128,7 @@ fn without_validation_nothing_is_calibrated() {
     let best = scratch.path().join("runs/run/weights/best.safetensors");
     assert_eq!(ModelFile::header(&best).unwrap().calibration, None);
     assert!(eval(scratch.path(), &[])["calibration"].is_null());
+    assert!(json(scratch.path(), &["inspect", "runs/run"])["calibration"].is_null());
     let page = fs::read_to_string(scratch.path().join("runs/run/report.html")).unwrap();
     assert!(!page.contains("id=coverage"));
 }

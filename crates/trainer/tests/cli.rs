@@ -317,6 +317,22 @@ fn query_commands_have_a_form_for_programs() {
 }
 
 #[test]
+fn a_network_is_listed_with_two_operations_for_each_product() {
+    let scratch = tempfile::tempdir().unwrap();
+    let inspect = |more: &[&str]| stdout(&succeeds(trainer(scratch.path(), &[&["inspect", "lenet5"], more].concat())));
+    let value: Value = serde_json::from_str(&inspect(&["--imgsz", "28", "--format", "json"])).unwrap();
+    // LeCun's layers: 5x5 kernels on 28x28 and 10x10 places, then 400-120-84-10.
+    let products = [28 * 28 * 6 * 25, 0, 10 * 10 * 16 * 6 * 25, 0, 0, 400 * 120, 120 * 84, 84 * 10];
+    let layers = value["layers"].as_array().unwrap();
+    let found: Vec<_> = layers.iter().map(|layer| [&layer["multiply_adds"], &layer["flops"]]).collect();
+    assert_eq!(found, products.map(|count| [count, 2 * count].map(Value::from)).each_ref().map(|[a, b]| [a, b]));
+    let all = products.iter().sum::<u64>();
+    assert_eq!(value["total"], serde_json::json!({ "parameters": 61_706, "multiply_adds": all, "flops": 2 * all }));
+    let text = inspect(&["--imgsz", "28"]);
+    assert!(text.contains("FLOPs") && text.contains("833,040"), "{text}");
+}
+
+#[test]
 fn a_recipe_sets_every_constant_of_optimizer_and_schedule() {
     let scratch = tempfile::tempdir().unwrap();
     let recipe = scratch.path().join("r.toml");

@@ -70,7 +70,7 @@ enum Command {
     #[command(allow_negative_numbers = true)]
     /// Measure a trained model on data
     Eval(Eval),
-    /// Show a model file or a preset: layers, output shapes, parameters, multiply-adds
+    /// Show a model file or a preset: layers, output shapes, parameters, FLOPs; how it was calibrated
     Inspect(Inspect),
     /// Look at what a path holds; list and fetch well-known data sets
     #[command(subcommand)]
