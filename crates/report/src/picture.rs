@@ -15,24 +15,30 @@ pub struct Picture {
 impl Picture {
     /// `data:image/png;base64,...`; `None` where the shape isn't that of the pixels.
     pub(crate) fn uri(&self) -> Option<String> {
-        let [channels, height, width] = self.shape;
+        let [channels, ..] = self.shape;
         let colour = match channels {
             1 => png::ColorType::Grayscale,
             3 => png::ColorType::Rgb,
             _ => return None,
         };
+        let Self { shape: [_, rows, columns], pixels } = self.shrunk(SIDE)?;
+        let plane = rows * columns;
+        let bytes: Vec<u8> = (0..plane * channels).map(|at| pixels[at % channels * plane + at / channels]).collect();
+        Some(format!("data:image/png;base64,{}", base64(&encoded(&bytes, [rows, columns], colour)?)))
+    }
+
+    /// The picture averaged down, square by square, so that no side is longer than `side`; `None` where its shape isn't that of its pixels.
+    pub fn shrunk(&self, side: usize) -> Option<Self> {
+        let [channels, height, width] = self.shape;
         if self.pixels.is_empty() || self.pixels.len() != channels * height * width {
             return None;
         }
-        let step = height.max(width).div_ceil(SIDE).max(1);
+        let step = height.max(width).div_ceil(side.max(1)).max(1);
         let (rows, columns) = (height.div_ceil(step), width.div_ceil(step));
-        let mut bytes = Vec::with_capacity(rows * columns * channels);
-        for row in 0..rows {
-            for column in 0..columns {
-                bytes.extend((0..channels).map(|channel| self.mean(channel, [row, column], step)));
-            }
-        }
-        Some(format!("data:image/png;base64,{}", base64(&encoded(&bytes, [rows, columns], colour)?)))
+        let places = (0..channels).flat_map(|channel| (0..rows).map(move |row| (channel, row)));
+        let places = places.flat_map(|(channel, row)| (0..columns).map(move |column| (channel, [row, column])));
+        let pixels = places.map(|(channel, place)| self.mean(channel, place, step)).collect();
+        Some(Self { shape: [channels, rows, columns], pixels })
     }
 
     /// The mean of a square of `step` by `step`, as far as it lies inside.

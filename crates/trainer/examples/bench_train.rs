@@ -127,6 +127,7 @@ fn epoch(config: &TrainConfig, dataset: Dataset, device: &Device) -> Result<f64>
         provenance: serde_json::Value::Null,
         settings: Default::default(),
         watch: None,
+        wants_answers: false,
         save_now: None,
     };
     // Of each step that was told: which, and when.

@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         provenance: serde_json::json!({ "made_by": "an example" }),
         settings: Default::default(),
         watch: None,
+        wants_answers: false,
         save_now: None,
     };
     let report = train(job, &|| false, &mut |event| {

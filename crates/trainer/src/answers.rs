@@ -23,11 +23,11 @@ pub struct Answers {
 }
 
 impl Answers {
-    fn none(split: &'static str) -> Self {
+    pub(crate) fn none(split: &'static str) -> Self {
         Self { split, indices: Vec::new(), outputs: Vec::new() }
     }
 
-    fn add(&mut self, batch: &Predicted<'_>) {
+    pub(crate) fn add(&mut self, batch: &Predicted<'_>) {
         self.indices.extend_from_slice(batch.indices);
         self.outputs.extend_from_slice(batch.outputs);
     }

@@ -5,7 +5,7 @@ use data::{BatchTargets, Inputs, Loader};
 use models::{Model, Pass};
 use tasks::{Calibration, CalibrationFit, Metrics, Task};
 
-use crate::Error;
+use crate::{Answers, Error};
 
 /// One batch that was predicted.
 pub struct Predicted<'a> {
@@ -42,7 +42,7 @@ pub fn evaluate_each(
 }
 
 /// The same until `stop` says so, which is asked after every batch: then there is nothing. What is measured also says how sure the model's
-/// answers may be said to be.
+/// answers may be said to be; the answers themselves are added to `answers`, if they are wanted.
 ///
 /// # Errors
 /// As [`evaluate`].
@@ -52,10 +52,14 @@ pub(crate) fn validate_until(
     loader: &Loader,
     device: &Device,
     stop: &dyn Fn() -> bool,
+    mut answers: Option<&mut Answers>,
 ) -> Result<Option<(Metrics, Calibration)>, Error> {
     let mut fit = CalibrationFit::new(task);
     let metrics = measure(model, task, loader, device, &mut |batch| {
         fit.add(batch.outputs, batch.targets)?;
+        if let Some(answers) = &mut answers {
+            answers.add(&batch);
+        }
         Ok(!stop())
     })?;
     Ok(metrics.map(|metrics| (metrics, fit.finish())))

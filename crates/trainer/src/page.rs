@@ -3,8 +3,11 @@
 //! Takes whatever there is of a run. How the page looks is `crates/report`'s; the files that resuming and replaying read are not touched.
 
 mod answered;
+mod glance;
 mod looked;
 mod shown;
+
+pub use glance::{Found, Glance};
 
 use std::path::PathBuf;
 use std::sync::Arc;

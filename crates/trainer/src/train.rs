@@ -21,8 +21,20 @@ use crate::{
     Change, Checkpoint, EpochSummary, Error, Event, LeftOut, OnNan, Progress, RunFolder, Settings, TrainConfig,
 };
 
-/// Is shown the model that each epoch leads to, which is validated and saved, with that epoch, counted from 1.
-pub type Watch<'a> = &'a dyn Fn(&Model, usize);
+/// What an epoch leads to.
+pub struct Seen<'a> {
+    /// The model that was validated and is saved.
+    pub model: &'a Model,
+    /// Counted from 1.
+    pub epoch: usize,
+    /// What it answered on the validation split, where that is wanted and there is one.
+    pub answers: Option<Answers>,
+    /// How sure it may be of them.
+    pub calibration: Option<&'a Calibration>,
+}
+
+/// Is shown what each epoch leads to.
+pub type Watch<'a> = &'a dyn Fn(Seen<'_>);
 
 /// Everything a run needs.
 pub struct Job<'a> {
@@ -44,6 +56,8 @@ pub struct Job<'a> {
     pub settings: Settings,
     /// Looks on, if anybody does.
     pub watch: Option<Watch<'a>>,
+    /// Whether it looks at answers, which are kept for it only.
+    pub wants_answers: bool,
     /// Whether somebody wants a checkpoint now, beside those that the settings ask for: asked after every step that one can be made of. A
     /// yes stands for one checkpoint.
     pub save_now: Option<&'a dyn Fn() -> bool>,
@@ -227,8 +241,10 @@ fn go_on(
 
         // Validate: on samples that no gradient saw. The best epoch is chosen by this and nothing else.
         let (candidate, mut metrics, mut calibration) = (learner.candidate()?, None, None);
+        let mut answers = (job.wants_answers && !split.val.is_empty()).then(|| Answers::none("val"));
         if ended != Some(Ended::Interrupted) && !split.val.is_empty() {
-            (metrics, calibration) = match validate_until(&candidate, task, &held_out(&split.val), device, stop) {
+            let measured = validate_until(&candidate, task, &held_out(&split.val), device, stop, answers.as_mut());
+            (metrics, calibration) = match measured {
                 Ok(measured) => measured.unzip(),
                 Err(error) => return Err(leave(learner, keeper, error, on_event)),
             };
@@ -241,7 +257,8 @@ fn go_on(
         learner.check_validation(metrics.as_ref())?;
         let summary = learner.end_epoch(metrics.as_ref());
         if let Some(watch) = job.watch {
-            watch(&candidate, summary.epoch);
+            let calibration = calibration.as_ref();
+            watch(Seen { model: &candidate, epoch: summary.epoch, answers, calibration });
         }
         let file = ModelFile {
             model: candidate,

@@ -81,6 +81,7 @@ fn run_with(
         provenance: serde_json::Value::Null,
         settings: Settings::new(),
         watch: None,
+        wants_answers: false,
         save_now: None,
     };
     let (mut notes, mut weights, asked) = (Vec::new(), Vec::new(), Cell::new(0));

@@ -35,6 +35,7 @@ fn run(config: &TrainConfig, dataset: Dataset) -> Run {
         provenance: serde_json::Value::Null,
         settings: Settings::new(),
         watch: None,
+        wants_answers: false,
         save_now: None,
     };
     let mut on_event = |event| {
@@ -181,6 +182,7 @@ fn a_stop_between_two_updates_waits_for_the_next() {
         provenance: serde_json::Value::Null,
         settings: Settings::new(),
         watch: None,
+        wants_answers: false,
         save_now: None,
     };
     let asked = std::cell::Cell::new(0);

@@ -110,7 +110,8 @@ pub(crate) struct Watch {
     /// Print no progress
     #[arg(long, short)]
     pub(crate) quiet: bool,
-    /// Show the training on the whole terminal: curves, throughput, memory; s saves a checkpoint, q saves and stops
+    /// Show the training on the whole terminal: curves, throughput, memory, recall of each class, the worst answers; s saves a checkpoint,
+    /// q saves and stops
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) tui: bool,
 }

@@ -8,9 +8,10 @@ use anyhow::{Result, anyhow};
 use data::Dataset;
 use models::Model;
 use serde_json::json;
-use tasks::{Goal, Task};
+use tasks::{Calibration, Goal, Task};
 use trainer::{
-    Answers, Checkpoint, Ended, EpochSummary, Event, Job, Known, Provenance, Report, RunFolder, Settings, memory,
+    Answers, Checkpoint, Ended, EpochSummary, Event, Glance, Job, Known, Provenance, Report, RunFolder, Seen, Settings,
+    memory,
 };
 
 use super::bar::Bar;
@@ -24,6 +25,9 @@ use super::{Format, Output, Train, Watch, page, report, settings, settle, stream
 
 /// The recipe of the first run, whose file states what it reached.
 const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
+
+/// The worst answers that a screen shows, at most.
+const WORST: usize = 16;
 
 /// `trainer train`.
 pub(crate) fn run(arguments: Train) -> Result<u8> {
@@ -147,13 +151,17 @@ impl Sitting {
         let mut bar = self.bar.take();
         let mut log = EventLog::open(run.path());
         let board = self.open_board(run, resume.is_none())?.map(RefCell::new);
-        let watch = |model: &Model, epoch: usize| {
-            board.iter().for_each(|board| board.borrow_mut().show_weights(model, epoch));
-        };
         let screen = self.open_screen(run, &signals, &mut bar).map(RefCell::new);
+        let watch = |seen: Seen<'_>| {
+            board.iter().for_each(|board| board.borrow_mut().show_weights(seen.model, seen.epoch));
+            if let (Some(screen), Some(answers)) = (&screen, seen.answers) {
+                screen.borrow().look_at(answers, seen.calibration.map_or(1.0, Calibration::temperature));
+            }
+        };
         let save_now = || screen.as_ref().is_some_and(|screen| screen.borrow().is_save_wanted());
         let job = Job {
-            watch: board.is_some().then_some(&watch),
+            watch: Some(&watch),
+            wants_answers: screen.is_some(),
             save_now: Some(&save_now),
             ..self.job(run, settings, resume)
         };
@@ -171,7 +179,10 @@ impl Sitting {
                 board.borrow_mut().record(&event);
                 troubles.extend(board.borrow_mut().trouble());
             }
-            troubles.into_iter().for_each(|trouble| bar.draw(&Event::Note(trouble)));
+            for trouble in troubles.into_iter().map(Event::Note) {
+                screen.iter().for_each(|screen| screen.borrow_mut().record(&trouble));
+                bar.draw(&trouble);
+            }
         });
         drop(screen);
         bar.finish();
@@ -207,7 +218,9 @@ impl Sitting {
     /// The screen, if the user wants one and there is a terminal; what the bar says is then held until it is gone.
     fn open_screen(&self, run: &RunFolder, signals: &Signals, bar: &mut Bar) -> Option<Screen> {
         let state = State::new(run.path().display().to_string(), report::unit(&self.dataset.input));
-        match self.tui.then(|| Screen::open(state, signals.clone()))? {
+        let (task, dataset) = (self.task.clone(), self.dataset.clone());
+        let look = move |answers: &Answers, temperature| Glance::of(answers, &task, &dataset, temperature, WORST);
+        match self.tui.then(|| Screen::open(state, signals.clone(), Box::new(look)))? {
             Ok(screen) => {
                 bar.hold();
                 Some(screen)
@@ -275,6 +288,7 @@ impl Sitting {
             provenance: self.provenance(),
             settings,
             watch: None,
+            wants_answers: false,
             save_now: None,
         }
     }

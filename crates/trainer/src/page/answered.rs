@@ -56,8 +56,7 @@ impl<'a> Answered<'a> {
 
     fn classes(&self, truths: &[u32], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
         let names = self.task.names();
-        let answers: Vec<Answer> =
-            self.rows().map(|(index, numbers)| answer(truths[index] as usize, numbers)).collect();
+        let answers = self.class_answers(truths);
         let mut counts = vec![(0, 0); names.len()];
         for answer in &answers {
             counts[answer.predicted].0 += u64::from(answer.predicted == answer.truth);
@@ -84,44 +83,29 @@ impl<'a> Answered<'a> {
     fn labels(&self, truths: &[u8], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
         let names = self.task.names();
         let (mut calibration, mut counts) = (Calibration::default(), vec![(0, 0); names.len()]);
-        // Of each sample: how sure its worst label is, and how near its least certain one is to the threshold.
-        let (mut worst, mut nearest) = (Vec::new(), Vec::new());
+        // Of each sample: how near its least certain label is to the threshold.
+        let mut nearest = Vec::new();
         for (at, (index, numbers)) in self.rows().enumerate() {
-            let (mut wrong, mut near) = (0f64, f64::INFINITY);
+            let mut near = f64::INFINITY;
             for (label, (&probability, count)) in numbers.iter().zip(&mut counts).enumerate() {
                 let (applies, predicted) = (truths[index * names.len() + label] == 1, probability >= THRESHOLD);
                 calibration.add(probability, applies);
                 count.0 += u64::from(applies && predicted);
                 count.1 += u64::from(predicted);
                 near = near.min((probability - THRESHOLD).abs());
-                if applies != predicted {
-                    wrong = wrong.max((probability - THRESHOLD).abs());
-                }
             }
-            worst.extend((!self.is_exact(truths, index, numbers)).then_some((-wrong, at)));
             nearest.push((near, at));
         }
-        let words = |(_, at): (f64, usize)| {
-            let (index, numbers) = (self.answers.indices[at], self.numbers_of(at));
-            let said = |label: usize| format!("{} ({:.1} %)", names[label], numbers[label] * 100.0);
-            let answer = joined((0..names.len()).filter(|&label| numbers[label] >= THRESHOLD).map(said), ", ");
-            let truth = joined(self.true_labels(truths, index as usize).map(|label| names[label].clone()), ", ");
-            Words { index, truth: or_none(truth), answer: or_none(answer) }
-        };
-        let mut show = |mut samples: Vec<(f64, usize)>| {
-            samples.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            samples.truncate(SHOWN);
-            shown::load(samples.into_iter().map(words).collect(), dataset, notes)
-        };
-        let (mistakes, doubts) = (show(worst), show(nearest));
+        let words = |at: usize| self.label_words(truths, at);
+        let mut show = |at: Vec<usize>| shown::load(at.into_iter().map(words).collect(), dataset, notes);
+        let (mistakes, doubts) = (show(self.label_mistakes(truths, SHOWN)), show(least(nearest, SHOWN)));
         let rows = class_rows(metrics, &counts);
         let curves = curves(metrics, &rows, 0);
         Outcome::Labels { rows, curves, calibration, mistakes, doubts }
     }
 
     fn values(&self, truths: &[f32], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
-        let names = self.task.names();
-        let width = names.len();
+        let width = self.task.names().len();
         let measured = metrics.report().per_target;
         let mut rows: Vec<TargetRow> = measured
             .iter()
@@ -133,29 +117,14 @@ impl<'a> Answered<'a> {
                 pairs: Vec::new(),
             })
             .collect();
-        // Of each sample: its error, in units of the usual error of each target.
-        let mut errors = Vec::new();
-        for (at, (index, numbers)) in self.rows().enumerate() {
-            let mut error = 0.0;
+        for (index, numbers) in self.rows() {
             for (column, row) in rows.iter_mut().enumerate() {
-                let pair = (f64::from(truths[index * width + column]), numbers[column]);
-                row.pairs.push(pair);
-                error += (pair.1 - pair.0).abs() / row.rmse.filter(|rmse| *rmse > 0.0).unwrap_or(1.0);
+                row.pairs.push((f64::from(truths[index * width + column]), numbers[column]));
             }
-            errors.push((error, at));
         }
-        errors.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        errors.truncate(SHOWN);
-        let words = |(_, at): (f64, usize)| {
-            let index = self.answers.indices[at];
-            let named = |column: usize, value: f64| match width {
-                1 => value.to_string(),
-                _ => format!("{} {value}", names[column]),
-            };
-            let truth = (0..width).map(|column| named(column, f64::from(truths[index as usize * width + column])));
-            let answer = (0..width).map(|column| named(column, f64::from(self.numbers_of(at)[column] as f32)));
-            Words { index, truth: joined(truth, ", "), answer: joined(answer, ", ") }
-        };
+        let usual: Vec<Option<f64>> = rows.iter().map(|row| row.rmse).collect();
+        let words = |at: usize| self.value_words(truths, at);
+        let errors = self.largest_errors(truths, &usual, SHOWN);
         let mistakes = shown::load(errors.into_iter().map(words).collect(), dataset, notes);
         Outcome::Values { rows, mistakes }
     }
@@ -201,6 +170,113 @@ impl<'a> Answered<'a> {
     fn true_labels(&self, truths: &'a [u8], index: usize) -> impl Iterator<Item = usize> + use<'a> {
         let width = self.task.outputs();
         (0..width).filter(move |label| truths[index * width + label] == 1)
+    }
+
+    fn class_answers(&self, truths: &[u32]) -> Vec<Answer> {
+        self.rows().map(|(index, numbers)| answer(truths[index] as usize, numbers)).collect()
+    }
+
+    /// Of each class or label how many of its samples were found to be it, and how many there are. Of numbers nothing.
+    pub(super) fn found(&self) -> Vec<[u64; 2]> {
+        let mut counts = vec![[0, 0]; self.task.names().len()];
+        for (index, numbers) in self.rows() {
+            let mut count = |label: usize, found: bool| {
+                counts[label][0] += u64::from(found);
+                counts[label][1] += 1;
+            };
+            match self.targets {
+                Targets::Classes { values, .. } => {
+                    let answer = answer(values[index] as usize, numbers);
+                    count(answer.truth, answer.predicted == answer.truth);
+                }
+                Targets::Labels { values, .. } => {
+                    self.true_labels(values, index).for_each(|label| count(label, numbers[label] >= THRESHOLD));
+                }
+                Targets::Values { .. } => return Vec::new(),
+            }
+        }
+        counts
+    }
+
+    /// The worst answers, at most `most`, the worst first, in few words.
+    pub(super) fn mistakes(&self, most: usize, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Vec<Shown> {
+        let words: Vec<Words> = match self.targets {
+            Targets::Classes { values, .. } => {
+                let (answers, names) = (self.class_answers(values), self.task.names());
+                let words = |at: usize| {
+                    let Answer { truth, predicted, confidence, .. } = answers[at];
+                    let answer = format!("{} ({:.0} %)", names[predicted], confidence * 100.0);
+                    Words { index: self.answers.indices[at], truth: names[truth].clone(), answer }
+                };
+                report::confident_mistakes(&answers, most).into_iter().map(words).collect()
+            }
+            Targets::Labels { values, .. } => {
+                self.label_mistakes(values, most).into_iter().map(|at| self.label_words(values, at)).collect()
+            }
+            Targets::Values { values, .. } => {
+                let errors = self.largest_errors(values, &self.usual_errors(values), most);
+                errors.into_iter().map(|at| self.value_words(values, at)).collect()
+            }
+        };
+        shown::load(words, dataset, notes)
+    }
+
+    /// Samples with wrong labels, those first whose worst label is surest.
+    fn label_mistakes(&self, truths: &[u8], most: usize) -> Vec<usize> {
+        let mut worst = Vec::new();
+        for (at, (index, numbers)) in self.rows().enumerate() {
+            let wrong = numbers.iter().enumerate().filter(|(label, probability)| {
+                (truths[index * numbers.len() + label] == 1) != (**probability >= THRESHOLD)
+            });
+            let sure = wrong.map(|(_, probability)| (probability - THRESHOLD).abs()).fold(0.0, f64::max);
+            worst.extend((!self.is_exact(truths, index, numbers)).then_some((-sure, at)));
+        }
+        least(worst, most)
+    }
+
+    fn label_words(&self, truths: &[u8], at: usize) -> Words {
+        let (names, index, numbers) = (self.task.names(), self.answers.indices[at], self.numbers_of(at));
+        let said = |label: usize| format!("{} ({:.1} %)", names[label], numbers[label] * 100.0);
+        let answer = joined((0..names.len()).filter(|&label| numbers[label] >= THRESHOLD).map(said), ", ");
+        let truth = joined(self.true_labels(truths, index as usize).map(|label| names[label].clone()), ", ");
+        Words { index, truth: or_none(truth), answer: or_none(answer) }
+    }
+
+    /// Samples by their errors, each target's in units of its usual error, the largest first.
+    fn largest_errors(&self, truths: &[f32], usual: &[Option<f64>], most: usize) -> Vec<usize> {
+        let error = |(index, numbers): (usize, &[f64])| {
+            let errors = numbers.iter().zip(usual).enumerate().map(|(column, (number, usual))| {
+                let error = (number - f64::from(truths[index * numbers.len() + column])).abs();
+                error / usual.filter(|usual| *usual > 0.0).unwrap_or(1.0)
+            });
+            errors.sum::<f64>()
+        };
+        least(self.rows().map(|row| -error(row)).enumerate().map(|(at, error)| (error, at)).collect(), most)
+    }
+
+    /// The root of the mean squared error of each target.
+    fn usual_errors(&self, truths: &[f32]) -> Vec<Option<f64>> {
+        let width = self.task.names().len();
+        let mut sums = vec![0.0; width];
+        for (index, numbers) in self.rows() {
+            for (column, sum) in sums.iter_mut().enumerate() {
+                *sum += (numbers[column] - f64::from(truths[index * width + column])).powi(2);
+            }
+        }
+        let samples = self.answers.indices.len().max(1) as f64;
+        sums.into_iter().map(|sum: f64| Some((sum / samples).sqrt())).collect()
+    }
+
+    fn value_words(&self, truths: &[f32], at: usize) -> Words {
+        let (names, index) = (self.task.names(), self.answers.indices[at]);
+        let named = |column: usize, value: f64| match names.len() {
+            1 => value.to_string(),
+            _ => format!("{} {value}", names[column]),
+        };
+        let columns = 0..names.len();
+        let truth = |column: usize| named(column, f64::from(truths[index as usize * names.len() + column]));
+        let answer = |column: usize| named(column, f64::from(self.numbers_of(at)[column] as f32));
+        Words { index, truth: joined(columns.clone().map(truth), ", "), answer: joined(columns.map(answer), ", ") }
     }
 
     fn is_exact(&self, truths: &[u8], index: usize, numbers: &[f64]) -> bool {
@@ -257,6 +333,13 @@ impl<'a> Answered<'a> {
         }
         writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
+}
+
+/// Positions by their numbers, the least first; of equals the first.
+fn least(mut numbers: Vec<(f64, usize)>, most: usize) -> Vec<usize> {
+    numbers.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    numbers.truncate(most);
+    numbers.into_iter().map(|(_, at)| at).collect()
 }
 
 /// The first and second choice; of equals the first.

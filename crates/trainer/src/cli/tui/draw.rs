@@ -8,10 +8,12 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use report::grouped;
-use trainer::memory;
+use trainer::{Glance, memory};
 
+use super::bars::bars;
 use super::chart::{self, Drawn, Title, chart};
 use super::colours::Colours;
+use super::pictures::samples;
 use super::state::{Phase, State};
 use crate::cli::columns::{cut, plain};
 use crate::cli::report::significant;
@@ -20,8 +22,11 @@ use crate::cli::report::significant;
 const LEAST: [u16; 2] = [chart::LEAST[0] * 2, chart::LEAST[1] + 5];
 /// From this width on the learning rate has a chart too.
 const WIDE: u16 = 120;
-/// Rows of notes, at most.
+/// Rows of notes, at most, and the height of a terminal from which on there are more than one.
 const NOTES: u16 = 3;
+const TALL: u16 = 30;
+/// Least rows of what the last validation answered.
+const GLANCE: u16 = 8;
 const TRAIN: Color = Color::Cyan;
 const VAL: Color = Color::Yellow;
 const RATE: Color = Color::Magenta;
@@ -37,13 +42,30 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, now: Instant, colours: 
     header(buf, from_top(&mut rest, 1), state, now);
     gauge(buf, from_top(&mut rest, 1), state.share(), colours);
     keys(buf, from_bottom(&mut rest, 1), state, colours);
+    let most = if area.height < TALL { 1 } else { NOTES };
     let spare = rest.height - 1 - chart::LEAST[1];
-    let notes = from_bottom(&mut rest, NOTES.min(spare).min(state.notes.len() as u16));
+    let notes = from_bottom(&mut rest, most.min(spare).min(state.notes.len() as u16));
     for (row, note) in notes.rows().zip(state.notes.iter().skip(state.notes.len() - usize::from(notes.height))) {
         write(buf, row, note, colours.dim());
     }
     write(buf, from_bottom(&mut rest, 1), &status(state).join("   "), Style::new());
+    if let Some(glance) = &state.glance
+        && rest.height >= chart::LEAST[1] + GLANCE
+    {
+        let lower = rest.height / 2;
+        answers(buf, from_bottom(&mut rest, lower.max(GLANCE)), glance, colours);
+    }
     curves(buf, rest, state, colours);
+}
+
+/// What the last validation answered.
+fn answers(buf: &mut Buffer, area: Rect, glance: &Glance, colours: Colours) {
+    let mut rest = area;
+    if !glance.classes.is_empty() {
+        let width = rest.width / 2;
+        bars(buf, from_left(&mut rest, width), &glance.classes, colours);
+    }
+    samples(buf, rest, "the worst answers on validation", &glance.mistakes, colours);
 }
 
 /// What matters most, as far as there is room.
@@ -224,7 +246,7 @@ fn saved(state: &State) -> Option<String> {
 }
 
 /// A line in one row, cut where it doesn't fit.
-fn write(buf: &mut Buffer, row: Rect, text: &str, style: Style) {
+pub(super) fn write(buf: &mut Buffer, row: Rect, text: &str, style: Style) {
     if row.is_empty() {
         return;
     }

@@ -1,10 +1,12 @@
 //! `--tui`: a training on the whole screen, drawn and its keys read by a thread of its own, which training never waits for. `draw` says
 //! what is where, `state` what is known, `terminal` keeps the terminal whole.
 
+mod bars;
 mod chart;
 mod colours;
 mod curve;
 mod draw;
+mod pictures;
 mod state;
 mod terminal;
 #[cfg(test)]
@@ -17,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{self, Event as Input, KeyCode, KeyEvent, KeyModifiers};
-use trainer::{Event, memory};
+use trainer::{Answers, Event, Glance, memory};
 
 use self::colours::Colours;
 pub(crate) use self::state::State;
@@ -33,6 +35,11 @@ const KEYS_EVERY: Duration = Duration::from_millis(50);
 const STEPS_EVERY: Duration = Duration::from_millis(50);
 /// Between two looks at the memory.
 const MEMORY_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at what validations answer, which reads samples.
+const GLANCE_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks at answers, read at a temperature.
+pub(crate) type Look = Box<dyn Fn(&Answers, f64) -> Glance + Send>;
 
 /// The screen of a training.
 pub(crate) struct Screen {
@@ -52,22 +59,26 @@ struct Shared {
     save_now: AtomicBool,
     /// The training has ended.
     over: AtomicBool,
-    /// The terminal was given back.
-    gone: AtomicBool,
+    /// What the newest validation answered, and the temperature, until it is looked at.
+    answers: Mutex<Option<(Answers, f64)>>,
 }
 
 impl Shared {
+    fn answers(&self) -> MutexGuard<'_, Option<(Answers, f64)>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Screen {
-    /// Takes over the terminal that standard error is.
+    /// Takes over the terminal that standard error is; `look` is asked by the thread that draws.
     ///
     /// # Errors
     /// In words, why there is none that could be drawn on.
-    pub(crate) fn open(state: State, signals: Signals) -> Result<Self, String> {
+    pub(crate) fn open(state: State, signals: Signals, look: Look) -> Result<Self, String> {
         refused(io::stderr().is_terminal(), |name| std::env::var(name).unwrap_or_default())?;
         let failed = |error: io::Error| format!("the terminal cannot be used: {error}");
         let screen = terminal::screen().map_err(failed)?;
@@ -77,17 +88,16 @@ impl Screen {
             signals,
             save_now: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
+            answers: Mutex::new(None),
         });
         let own = shared.clone();
         let thread = std::thread::Builder::new().name("screen".into()).spawn(move || {
             // A terminal that is gone is no reason to stop a training.
-            let _ = show(&own, screen);
+            let _ = show(&own, screen, &look);
             terminal::leave();
             if own.signals.stop() {
                 stream::tell("stopping: the run is saved first; Ctrl-C ends it at once");
             }
-            own.gone.store(true, Ordering::Relaxed);
         });
         let thread = thread.inspect_err(|_| terminal::leave()).map_err(failed)?;
         Ok(Self { shared, thread: Some(thread), learned: 0, batches: 0, told: Instant::now() })
@@ -110,6 +120,11 @@ impl Screen {
         self.shared.state().follow(event, self.learned, Instant::now());
     }
 
+    /// Takes in what a validation answered.
+    pub(crate) fn look_at(&self, answers: Answers, temperature: f64) {
+        *self.shared.answers() = Some((answers, temperature));
+    }
+
     /// Whether a checkpoint was asked for since this was last asked.
     pub(crate) fn is_save_wanted(&self) -> bool {
         self.shared.save_now.swap(false, Ordering::Relaxed)
@@ -117,7 +132,7 @@ impl Screen {
 
     /// Whether it is still there: the user may have left it.
     pub(crate) fn is_up(&self) -> bool {
-        !self.shared.gone.load(Ordering::Relaxed)
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Gives the terminal back.
@@ -151,15 +166,21 @@ fn refused(is_terminal: bool, variable: impl Fn(&str) -> String) -> Result<(), S
 }
 
 /// Draws and reads keys until the training is over, or to be stopped.
-fn show(shared: &Shared, mut screen: Terminal) -> io::Result<()> {
+fn show(shared: &Shared, mut screen: Terminal, look: &Look) -> io::Result<()> {
     let colours = Colours::of_environment();
-    let (mut drawn, mut looked): (Option<Instant>, Option<Instant>) = (None, None);
+    let [mut drawn, mut measured, mut looked]: [Option<Instant>; 3] = [None; 3];
     let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
     while terminal::is_up() && !shared.signals.stop() && !shared.over.load(Ordering::Relaxed) {
-        if is_due(looked, MEMORY_EVERY) {
-            looked = Some(Instant::now());
+        if is_due(measured, MEMORY_EVERY) {
+            measured = Some(Instant::now());
             let memory = [memory::resident(), memory::available()];
             shared.state().memory = memory;
+        }
+        let answers = is_due(looked, GLANCE_EVERY).then(|| shared.answers().take()).flatten();
+        if let Some((answers, temperature)) = answers {
+            let glance = look(&answers, temperature);
+            shared.state().glance = Some(glance);
+            looked = Some(Instant::now());
         }
         if is_due(drawn, DRAW_EVERY) {
             drawn = Some(Instant::now());

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use trainer::{EpochSummary, Event};
+use trainer::{EpochSummary, Event, Glance};
 
 use super::curve::Curve;
 
@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(super) saved: Option<[usize; 2]>,
     pub(super) save_asked: bool,
     pub(super) best: Option<EpochSummary>,
+    /// What the last validation answered, once somebody has looked at it.
+    pub(super) glance: Option<Glance>,
     /// Bytes that the process has, and that it may still take.
     pub(super) memory: [Option<u64>; 2],
     /// Samples a second, lately.
@@ -78,6 +80,7 @@ impl State {
             saved: None,
             save_asked: false,
             best: None,
+            glance: None,
             memory: [None; 2],
             throughput: None,
             learned: VecDeque::new(),

@@ -6,7 +6,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
-use trainer::{EpochSummary, Event};
+use report::{Picture, Shown};
+use trainer::{EpochSummary, Event, Found, Glance};
 
 use super::colours::Colours;
 use super::draw::draw;
@@ -86,6 +87,35 @@ fn classes() -> State {
     state
 }
 
+fn shown(shape: [usize; 3], pixels: Vec<u8>) -> Shown {
+    let picture = Some(Picture { shape, pixels });
+    Shown { source: "a.png".into(), truth: "cat".into(), answer: "dog (98 %)".into(), picture, ..Shown::default() }
+}
+
+fn found(classes: usize, name: &str) -> Vec<Found> {
+    (0..classes).map(|at| Found { name: format!("{name}{at}"), found: at as u64, of: classes as u64 }).collect()
+}
+
+fn with(glance: Glance) -> State {
+    let mut state = classes();
+    state.glance = Some(glance);
+    state
+}
+
+/// Every kind of validation that is hard to draw.
+fn odd_glances() -> Vec<Glance> {
+    let steers = "\u{1b}[31m\u{202e}\n\u{732b}\u{5e9}\u{5dc}";
+    let row = Shown { source: steers.repeat(20), truth: steers.into(), answer: steers.into(), ..Shown::default() };
+    vec![
+        Glance::default(),
+        Glance { classes: found(1, "only"), mistakes: vec![shown([1, 1, 1], vec![7])] },
+        Glance { classes: found(1000, steers), mistakes: vec![row; 16] },
+        Glance { classes: Vec::new(), mistakes: vec![shown([3, 1, 64], vec![9; 192]), shown([1, 64, 1], vec![9; 64])] },
+        Glance { classes: found(3, ""), mistakes: vec![shown([3, 8, 8], vec![1, 2]), shown([0, 0, 0], Vec::new())] },
+        Glance { classes: found(2, "x"), mistakes: vec![shown([1, 8, 8], vec![200; 64]); 16] },
+    ]
+}
+
 /// Every kind of run that is hard to draw.
 fn odd() -> Vec<State> {
     let odd = [f64::NAN, f64::INFINITY, -f64::INFINITY, 1.7e308, -1.7e308, 0.0, 1e-300];
@@ -110,6 +140,9 @@ fn odd() -> Vec<State> {
         ),
         after(&"\u{732b}".repeat(300), &[started(0, 0)]),
     ]
+    .into_iter()
+    .chain(odd_glances().into_iter().map(with))
+    .collect()
 }
 
 #[test]
@@ -131,6 +164,26 @@ fn no_size_between_is_too_small_for_something() {
     for size in (1..=130).step_by(3).flat_map(|width| (1..=30).map(move |height| [width, height])) {
         states.iter().for_each(|state| _ = picture(state, size, Colours::True));
     }
+}
+
+#[test]
+fn a_terminal_of_the_usual_size_shows_classes_and_pictures() {
+    let mut classes = vec![Found { name: "cat".into(), found: 3, of: 4 }];
+    classes.extend(found(30, "other"));
+    // Its upper half is red, its lower half blue.
+    let half = |upper: u8, lower: u8| [[upper; 32], [lower; 32]].concat();
+    let red_and_blue = shown([3, 8, 8], [half(255, 0), half(0, 0), half(0, 255)].concat());
+    let state = with(Glance { classes, mistakes: vec![red_and_blue; 2] });
+    let buffer = picture(&state, [80, 24], Colours::True);
+    let lines = text(&buffer);
+    for expected in ["recall, the worst 8 of 31", " 75.0 %  3 of 4", "is cat", "as dog (98 %)"] {
+        assert!(lines.contains(expected), "`{expected}` in\n{lines}");
+    }
+    let cells = |upper, lower| buffer.content.iter().filter(|cell| [cell.fg, cell.bg] == [upper, lower]).count();
+    let [red, blue] = [Color::Rgb(255, 0, 0), Color::Rgb(0, 0, 255)];
+    assert!(cells(red, red) > 20 && cells(red, red) == cells(blue, blue), "{} {}", cells(red, red), cells(blue, blue));
+    let plain = text(&picture(&state, [80, 24], Colours::None));
+    assert!(plain.contains("::::") && !plain.contains('\u{2580}'), "{plain}");
 }
 
 #[test]
