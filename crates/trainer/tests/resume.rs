@@ -3,7 +3,7 @@
 #![cfg(feature = "flex")]
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use data::{Augment, Dataset, OpenOptions};
 use models::{CnnConfig, MlpConfig, ModelConfig, Normalisation};
 use tasks::Task;
 use tempfile::TempDir;
-use trainer::{Checkpoint, Ended, Error, Event, Job, OptimizerConfig, Report, RunFolder, Seen, TrainConfig, train};
+use trainer::{Checkpoint, Ended, Error, Event, Job, OptimizerConfig, Report, RunFolder, TrainConfig, train};
 
 /// Everything that has a state: batch norm, dropout, augmentation, momentum, averaged weights.
 fn config(dataset: &Dataset) -> TrainConfig {
@@ -43,14 +43,10 @@ fn sit(
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, Error> {
-    train(job(folder, config), stop, on_event)
-}
-
-fn job<'a>(folder: &'a RunFolder, config: &'a TrainConfig) -> Job<'a> {
     let dataset = digits();
     let saved = folder.checkpoints();
     let resume = Checkpoint::any(&saved).unwrap_or(false).then(|| Checkpoint::load_newest(&saved).unwrap().0);
-    Job {
+    let job = Job {
         config,
         task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
         dataset,
@@ -62,7 +58,8 @@ fn job<'a>(folder: &'a RunFolder, config: &'a TrainConfig) -> Job<'a> {
         watch: None,
         wants_answers: false,
         save_now: None,
-    }
+    };
+    train(job, stop, on_event)
 }
 
 fn folder() -> (TempDir, RunFolder) {
@@ -96,27 +93,6 @@ fn model_files_are_the_same_whatever_the_interval() {
         assert!(left(&folder) == expected, "saving every {steps} steps changed the run");
         assert_eq!(fs::read_dir(folder.checkpoints()).unwrap().count(), 2, "the newest and the one before");
     }
-}
-
-#[test]
-fn looking_on_and_asking_for_a_checkpoint_change_no_byte() {
-    let (_scratch, folder) = folder();
-    let config = config(&digits());
-    let (asked, seen, mut saved) = (Cell::new(0), RefCell::new(Vec::new()), Vec::new());
-    let save_now = || asked.replace(asked.get() + 1) == 2;
-    let watch = |found: Seen<'_>| seen.borrow_mut().push((found.epoch, found.answers.unwrap().indices));
-    let job = Job { watch: Some(&watch), wants_answers: true, save_now: Some(&save_now), ..job(&folder, &config) };
-    let mut on_event = |event| {
-        if let Event::Saved { done, done_batches } = event {
-            saved.push([done, done_batches]);
-        }
-    };
-    train(job, &|| false, &mut on_event).unwrap();
-    assert!(left(&folder) == uninterrupted());
-    let epochs = 1..=config.epochs;
-    assert_eq!(saved, [vec![[0, 3]], epochs.clone().map(|epoch| [epoch, 0]).collect()].concat());
-    let val = digits().split.val.to_vec();
-    assert_eq!(*seen.borrow(), epochs.map(|epoch| (epoch, val.clone())).collect::<Vec<_>>());
 }
 
 #[test]

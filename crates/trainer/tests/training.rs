@@ -1,6 +1,7 @@
 //! The training loop as a library: what it promises beyond running.
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use data::{Column, ColumnKind, Dataset, Found, InputSpec, OpenOptions, Samples, 
 use models::{CnnConfig, HeadConfig, MlpConfig, ModelConfig, Normalisation, PoolConfig, StageConfig};
 use tasks::Task;
 use tempfile::TempDir;
-use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder, ScheduleConfig, Settings, TrainConfig, train};
+use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder, ScheduleConfig, Seen, Settings, TrainConfig, train};
 
 /// A run in a folder that goes when it is dropped.
 struct Run {
@@ -25,19 +26,7 @@ fn run(config: &TrainConfig, dataset: Dataset) -> Run {
     let scratch = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(scratch.path(), "run").unwrap();
     let mut losses = Vec::new();
-    let job = Job {
-        config,
-        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
-        dataset: Arc::new(dataset),
-        device: device::select("auto").unwrap().device,
-        run: &folder,
-        resume: None,
-        provenance: serde_json::Value::Null,
-        settings: Settings::new(),
-        watch: None,
-        wants_answers: false,
-        save_now: None,
-    };
+    let job = job(config, dataset, &folder);
     let mut on_event = |event| {
         if let Event::Step { batch: 1, loss, .. } = event {
             losses.push(loss);
@@ -45,6 +34,22 @@ fn run(config: &TrainConfig, dataset: Dataset) -> Run {
     };
     let report = train(job, &|| false, &mut on_event).unwrap();
     Run { folder, report, losses, _scratch: scratch }
+}
+
+fn job<'a>(config: &'a TrainConfig, dataset: Dataset, folder: &'a RunFolder) -> Job<'a> {
+    Job {
+        config,
+        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
+        dataset: Arc::new(dataset),
+        device: device(),
+        run: folder,
+        resume: None,
+        provenance: serde_json::Value::Null,
+        settings: Settings::new(),
+        watch: None,
+        wants_answers: false,
+        save_now: None,
+    }
 }
 
 fn mlp(hidden: usize) -> TrainConfig {
@@ -104,6 +109,30 @@ fn the_first_loss_is_that_of_guessing_and_the_last_is_far_below() {
         "a network that cannot learn 40 samples by heart: {:?}",
         run.losses.last()
     );
+}
+
+#[test]
+fn looking_on_and_asking_for_a_checkpoint_change_no_weight() {
+    let config = TrainConfig { batch: 32, ..mlp(8) };
+    let expected = run(&config, digits(300));
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(scratch.path(), "run").unwrap();
+    let (asked, seen, mut saved) = (Cell::new(0), RefCell::new(Vec::new()), Vec::new());
+    let save_now = || asked.replace(asked.get() + 1) == 2;
+    let watch = |found: Seen<'_>| seen.borrow_mut().push((found.epoch, found.answers.unwrap().indices));
+    let job = job(&config, digits(300), &folder);
+    let job = Job { watch: Some(&watch), wants_answers: true, save_now: Some(&save_now), ..job };
+    let mut on_event = |event| {
+        if let Event::Saved { done, done_batches } = event {
+            saved.push([done, done_batches]);
+        }
+    };
+    train(job, &|| false, &mut on_event).unwrap();
+    assert_eq!(fs::read(folder.last()).unwrap(), fs::read(expected.folder.last()).unwrap());
+    let epochs = 1..=config.epochs;
+    assert_eq!(saved, [vec![[0, 3]], epochs.clone().map(|epoch| [epoch, 0]).collect()].concat());
+    let val = digits(300).split.val.to_vec();
+    assert_eq!(*seen.borrow(), epochs.map(|epoch| (epoch, val.clone())).collect::<Vec<_>>());
 }
 
 #[test]
