@@ -26,6 +26,8 @@ pub enum Purpose {
     Bench = 9,
     /// Samples drawn again to learn how sure a number is: coordinates (drawing, 0).
     Resample = 10,
+    /// Made-up inputs of a model file.
+    Example = 11,
 }
 
 /// A stream of random numbers for one (seed, purpose, a, b).

@@ -19,6 +19,14 @@ pub enum Error {
         /// What is wrong there.
         what: String,
     },
+    /// A golden input of the model file is no input of its model.
+    #[error("the model file's metadata `golden`, input {at}: {what}")]
+    Golden {
+        /// Which, counted from 0.
+        at: usize,
+        /// Why.
+        what: data::Error,
+    },
     /// The model has no sets or intervals of the coverage that was asked for.
     #[error("--coverage: {what}")]
     Coverage {
@@ -48,7 +56,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Model(error) => error.exit_code(),
-            Self::Meaning { .. } | Self::Coverage { model: true, .. } => 4,
+            Self::Meaning { .. } | Self::Golden { .. } | Self::Coverage { model: true, .. } => 4,
             Self::Coverage { .. } => 2,
             Self::Data(error) => error.exit_code(),
             Self::Input { .. } => 3,

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// What went wrong, and the code that says so to programs: 1 internal, 2 usage, 3 data, 4 model, 7 out of disk.
+/// What went wrong, and the code that says so to programs: 1 internal, 2 usage, 3 data, 4 model, 6 answers that differ, 7 out of disk.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -21,6 +21,10 @@ impl Failure {
 
     pub(crate) fn model(error: impl Into<anyhow::Error>) -> Self {
         Self { code: 4, error: error.into() }
+    }
+
+    pub(crate) fn differs(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: 6, error: error.into() }
     }
 
     /// Prints the error as one line and returns its code.

@@ -14,7 +14,9 @@
 
 mod error;
 mod predictor;
+mod self_test;
 
 pub use error::Error;
 pub use predictor::{BATCH, Predictor, Sample};
+pub use self_test::Checked;
 pub use tasks::{Calibration, Prediction, Reading, Scored};

@@ -9,6 +9,7 @@ mod predict;
 mod runs;
 mod samples;
 mod sources;
+mod test_command;
 mod usage;
 
 use std::io::{self, Write};
@@ -33,12 +34,13 @@ struct Cli {
 }
 
 const AFTER: &str = "Exit codes: 0 all predicted, 1 internal error, 2 wrong usage, 3 an input could not be predicted,
-4 no model or not a usable one, 7 out of memory or disk.";
+4 no model or not a usable one, 6 a self-test that differs, 7 out of memory or disk.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(allow_negative_numbers = true)]
     Predict(predict::Predict),
+    SelfTest(test_command::SelfTest),
     /// Print the completions of a shell: infer completions bash > /etc/bash_completion.d/infer
     Completions {
         /// The shell
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     let run = || match cli.command {
         None => cli.show.run(),
         Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::SelfTest(test)) => test.run(),
         Some(Command::Completions { shell }) => completions(shell),
     };
     // A panic has said where it was; its exit code is that of any internal error.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use data::{Batch, ImageSpec, InputSpec, Inputs, image};
-use models::{Model, ModelFile, Pass, Plan};
+use models::{Golden, Model, ModelFile, Pass, Plan};
 use tasks::{Calibration, Prediction, Reading, Task};
 
 use crate::Error;
@@ -26,6 +26,7 @@ pub struct Predictor {
     task: Task,
     calibration: Option<Calibration>,
     reading: Reading,
+    golden: Option<Golden>,
     device: Device,
     batch: usize,
 }
@@ -49,7 +50,9 @@ impl Predictor {
         let reading = Reading { temperature, limits: None };
         let plan = file.model.plan().map(Arc::new);
         let device = device.clone();
-        Ok(Self { model: file.model, plan, task, calibration, reading, device, batch: BATCH }.with_batch(BATCH))
+        let predictor =
+            Self { model: file.model, plan, task, calibration, reading, golden: file.golden, device, batch: BATCH };
+        Ok(predictor.with_batch(BATCH))
     }
 
     /// The same with probabilities as the network was trained to give them: at temperature 1.
@@ -108,6 +111,11 @@ impl Predictor {
         self.model.input()
     }
 
+    /// Inputs with what the network answered where it was trained.
+    pub(crate) fn golden(&self) -> Option<&Golden> {
+        self.golden.as_ref()
+    }
+
     /// Samples that go through the network at once.
     pub fn batch(&self) -> usize {
         self.batch
@@ -138,7 +146,7 @@ impl Predictor {
     }
 
     /// The network's outputs, `[batch, outputs]`.
-    fn outputs(&self, batch: Batch) -> Result<Vec<f32>, Error> {
+    pub(crate) fn outputs(&self, batch: Batch) -> Result<Vec<f32>, Error> {
         match (&self.plan, &batch.inputs) {
             (Some(plan), Inputs::Pixels(values)) => Ok(plan.pixels(values)),
             (Some(plan), Inputs::Floats(values)) => Ok(plan.floats(values)),
@@ -149,7 +157,7 @@ impl Predictor {
         }
     }
 
-    fn gather(&self, samples: &[Sample]) -> Result<Batch, Error> {
+    pub(crate) fn gather(&self, samples: &[Sample]) -> Result<Batch, Error> {
         let [channels, height, width] = self.input().shape();
         let len = channels * height * width;
         let wrong =

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::container::{self, Header};
-use crate::{Error, Model, ModelConfig, load_tensors, named_tensors, summary};
+use crate::{Error, Golden, Model, ModelConfig, load_tensors, named_tensors, summary};
 
 /// Value of the metadata's `format`.
 pub const FORMAT: &str = "striate";
@@ -34,6 +34,8 @@ pub struct ModelFile {
     pub metrics: Value,
     /// How sure the answers may be said to be: the `Calibration` of `crates/tasks`. `None` without held-out samples.
     pub calibration: Option<Value>,
+    /// What it answered to made-up inputs where it was trained. `None` where there are none for its inputs.
+    pub golden: Option<Golden>,
 }
 
 /// What a model file says without its weights.
@@ -53,6 +55,8 @@ pub struct ModelHeader {
     pub metrics: Value,
     /// How sure the answers may be said to be: the `Calibration` of `crates/tasks`, if there is one.
     pub calibration: Option<Value>,
+    /// What it answered to made-up inputs where it was trained, if the file says so.
+    pub golden: Option<Golden>,
     /// Names and shapes of the tensors, in the order of the file (by name).
     pub tensors: Vec<(String, Vec<usize>)>,
 }
@@ -93,6 +97,9 @@ impl ModelFile {
             ("metrics".to_owned(), self.metrics.to_string()),
         ]);
         metadata.extend(self.calibration.iter().map(|section| ("calibration".to_owned(), section.to_string())));
+        if let Some(golden) = &self.golden {
+            metadata.insert("golden".to_owned(), json(golden, path)?);
+        }
         container::pack(path, &metadata, &tensors)
     }
 
@@ -105,6 +112,8 @@ impl ModelFile {
         let (mut file, header) = container::open(path)?;
         let about = ModelHeader::parse(&header, path)?;
         about.fits(path)?;
+        let golden = about.golden.iter().try_for_each(|golden| golden.check(about.outputs));
+        golden.map_err(|what| Error::file(path, format!("metadata `golden`: {what}")))?;
         let model = about.model.blank(&about.input, about.outputs, device).map_err(|error| Error::file(path, error))?;
         let mut tensors = HashMap::new();
         for entry in &header.tensors {
@@ -117,6 +126,7 @@ impl ModelFile {
             provenance: about.provenance,
             metrics: about.metrics,
             calibration: about.calibration,
+            golden: about.golden,
         })
     }
 
@@ -166,10 +176,8 @@ impl ModelHeader {
             task: field(header, "task", path)?,
             provenance: field(header, "provenance", path)?,
             metrics: field(header, "metrics", path)?,
-            calibration: match header.metadata.contains_key("calibration") {
-                true => Some(field(header, "calibration", path)?),
-                false => None,
-            },
+            calibration: optional(header, "calibration", path)?,
+            golden: optional(header, "golden", path)?,
             tensors: header.tensors.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect(),
         })
     }
@@ -203,6 +211,10 @@ fn field<T: DeserializeOwned>(header: &Header, key: &str, path: &Path) -> Result
         let what = if error.is_data() { "" } else { "expected JSON, found something else: " };
         Error::file(path, format!("metadata `{key}`: {what}{error}"))
     })
+}
+
+fn optional<T: DeserializeOwned>(header: &Header, key: &str, path: &Path) -> Result<Option<T>, Error> {
+    header.metadata.contains_key(key).then(|| field(header, key, path)).transpose()
 }
 
 fn json(value: &impl Serialize, path: &Path) -> Result<String, Error> {

@@ -30,6 +30,7 @@ fn model_file(preset: &str, seed: u64) -> ModelFile {
         provenance: json!({"seed": seed, "data": "digits"}),
         metrics: json!({"test": {"accuracy": 0.123456789012345}}),
         calibration: None,
+        golden: None,
     }
 }
 

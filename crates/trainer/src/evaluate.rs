@@ -1,8 +1,8 @@
 //! Measures a model on samples, without gradients: validation, testing and `trainer eval` are all this.
 
 use burn::tensor::{Device, Tensor};
-use data::{BatchTargets, Inputs, Loader};
-use models::{Model, Pass};
+use data::{Batch, BatchTargets, Inputs, Loader};
+use models::{Golden, Model, Pass, Plan};
 use tasks::{Calibration, CalibrationFit, Metrics, Task};
 
 use crate::{Answers, Error};
@@ -81,17 +81,32 @@ pub(crate) fn measure(
         let Some(targets) = batch.targets.take() else {
             return Err(Error::Config("the data set has no targets to measure against".into()));
         };
-        let outputs = match (&plan, &batch.inputs) {
-            (Some(plan), Inputs::Pixels(values)) => plan.pixels(values),
-            (Some(plan), Inputs::Floats(values)) => plan.floats(values),
-            (None, _) => read(model.forward(batch.into_tensors(device).0, Pass::Predict))?,
-        };
+        let outputs = answer(model, plan.as_ref(), batch, device)?;
         metrics.update(&outputs, &targets)?;
         if !proceed(Predicted { indices: &indices, outputs: &outputs, targets: &targets })? {
             return Ok(None);
         }
     }
     Ok(Some(metrics))
+}
+
+/// What `model` answers to the made-up inputs that a model file carries.
+pub(crate) fn golden(model: &Model, device: &Device) -> Result<Option<Golden>, Error> {
+    let [channels, height, width] = model.input().shape();
+    let plan = model.plan();
+    Golden::of(model.input(), |inputs| {
+        let batch = Batch { indices: Vec::new(), shape: [1, channels, height, width], inputs, targets: None };
+        answer(model, plan.as_ref(), batch, device)
+    })
+}
+
+/// The outputs for a batch, `[batch, outputs]`, the fast way where the device has one.
+fn answer(model: &Model, plan: Option<&Plan>, batch: Batch, device: &Device) -> Result<Vec<f32>, Error> {
+    match (plan, &batch.inputs) {
+        (Some(plan), Inputs::Pixels(values)) => Ok(plan.pixels(values)),
+        (Some(plan), Inputs::Floats(values)) => Ok(plan.floats(values)),
+        (None, _) => read(model.forward(batch.into_tensors(device).0, Pass::Predict)),
+    }
 }
 
 /// A tensor's numbers on the host, row by row.

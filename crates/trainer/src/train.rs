@@ -14,7 +14,7 @@ use tasks::{Calibration, Metrics, Task};
 
 use crate::answers::Answers;
 use crate::divergence::{self, Known};
-use crate::evaluate::validate_until;
+use crate::evaluate::{golden, validate_until};
 use crate::keeper::Keeper;
 use crate::learner::Learner;
 use crate::{
@@ -261,6 +261,7 @@ fn go_on(
             watch(Seen { model: &candidate, epoch: summary.epoch, answers, calibration });
         }
         let file = ModelFile {
+            golden: golden(&candidate, device)?,
             model: candidate,
             task: json(task)?,
             provenance: provenance.clone(),

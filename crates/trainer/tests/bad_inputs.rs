@@ -121,7 +121,7 @@ fn run(folder: &Path) {
         let progress = format!("jsonfile {path}/progress.json");
         vec![format!("{progress} /best/loss \"1\""), format!("{progress} /seconds 1"), format!("rehash {path}")]
     });
-    let metrics = ["metrics {}", "calibration"].map(|part| format!("meta r/weights/best.safetensors {part}"));
+    let metrics = ["metrics {}", "calibration", "golden"].map(|part| format!("meta r/weights/best.safetensors {part}"));
     for edit in checkpoints.into_iter().flatten().chain(metrics) {
         edits::apply(&edit, folder).unwrap();
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use burn::tensor::Device;
-use data::{Filter, Fit, ImageSpec, InputSpec, Targets};
-use models::{ModelConfig, ModelFile};
+use data::{Batch, Filter, Fit, ImageSpec, InputSpec, Targets};
+use models::{Golden, ModelConfig, ModelFile, Pass};
 use serde_json::{Value, json};
 use tasks::{LossOptions, Task};
 
@@ -85,9 +85,26 @@ impl Scratch {
             provenance: json!({"options": {"seed": 0}}),
             metrics: json!({}),
             calibration,
+            golden: None,
         };
         file.save(&path).unwrap();
         path
+    }
+
+    /// Gives the model file `name` golden inputs, answered by the network's own forward pass.
+    pub(crate) fn golden(&self, name: &str) -> Golden {
+        let path = self.path().join(name);
+        let mut file = ModelFile::load(&path, &device()).unwrap();
+        let [channels, height, width] = file.model.input().shape();
+        let answer = |inputs| {
+            let batch = Batch { indices: Vec::new(), shape: [1, channels, height, width], inputs, targets: None };
+            let outputs = file.model.forward(batch.into_tensors(&device()).0, Pass::Predict);
+            Ok::<_, ()>(outputs.into_data().iter::<f32>().collect())
+        };
+        let golden = Golden::of(file.model.input(), answer).unwrap().unwrap();
+        file.golden = Some(golden.clone());
+        file.save(&path).unwrap();
+        golden
     }
 
     /// Saves a model of three classes of gray 8x8 pictures.
