@@ -16,13 +16,36 @@ const IN_FLIGHT: u64 = 3;
 /// What training takes beyond what is in memory before it begins, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// Whatever the batch: weights, gradients, the optimizer's state, averages, and the copies that are saved.
+    /// Whatever the batch: weights, gradients, the optimizer's state, averages, the copies that are saved, and what the program itself takes.
     pub fixed: u64,
-    /// For each sample of a batch.
+    /// For each sample of a batch that trains.
     pub each: u64,
     /// Samples in a batch, no more than there are.
     pub batch: u64,
+    /// What measuring takes.
+    pub measuring: Measuring,
 }
+
+/// What measuring on held-out samples takes, between epochs and at the end: nothing waits for a way back then, but all outputs are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measuring {
+    /// Bytes for each sample of a batch, whose size is that of training or 256, if that is more.
+    pub each: u64,
+    /// Samples of the largest held-out split.
+    pub samples: u64,
+    /// Bytes of the outputs that are kept for rankings, calibration and the report.
+    pub kept: u64,
+}
+
+/// What the program takes for itself while it trains: its threads, what the allocator keeps, and the pictures of the report, of which digits and
+/// the smallest network take this much.
+const PROGRAM: u64 = 50 << 20;
+/// Samples in a batch that is measured, unless those that train are larger.
+pub(crate) const MEASURED: usize = 256;
+/// Bytes of an output that is kept: once for rankings, with its truth, once for calibration or the report; twice that while a list grows.
+const KEPT: u64 = 2 * (FLOAT + 1 + FLOAT);
+/// Outputs beyond which none are kept: see `tasks`.
+const MOST_KEPT: u64 = 1 << 26;
 
 impl Estimate {
     /// For training with these settings on `dataset`, with `outputs` of the network.
@@ -38,17 +61,60 @@ impl Estimate {
         // The batch at hand, and for each worker one that waits and one in the making.
         let batches = 2 + 2 * config.workers.min(64) as u64;
         let inputs = (dataset.input.len() as u64).saturating_mul(batches);
-        let each = inputs.saturating_add(net.kept).saturating_add(net.largest.saturating_mul(IN_FLIGHT));
+        let in_flight = inputs.saturating_add(net.largest.saturating_mul(IN_FLIGHT));
+        let each = in_flight.saturating_add(net.kept);
+        let held_out = [&dataset.split.val, &dataset.split.test].map(|split| split.len() as u64);
+        let kept = |samples: u64| samples.saturating_mul(outputs as u64).min(MOST_KEPT);
+        let measuring = Measuring {
+            each: in_flight.saturating_mul(FLOAT),
+            samples: held_out.into_iter().max().unwrap_or(0),
+            kept: held_out.into_iter().map(kept).sum::<u64>() * KEPT,
+        };
         Ok(Self {
-            fixed: net.parameters.saturating_mul(copies * FLOAT),
+            fixed: net.parameters.saturating_mul(copies * FLOAT).saturating_add(PROGRAM),
             each: each.saturating_mul(FLOAT),
             batch: config.batch.min(dataset.split.train.len()) as u64,
+            measuring,
         })
     }
 
     /// Bytes in all.
     pub fn total(&self) -> u64 {
-        self.fixed.saturating_add(self.each.saturating_mul(self.batch))
+        self.with(self.batch)
+    }
+
+    /// Bytes in all with another batch.
+    fn with(&self, batch: u64) -> u64 {
+        let measured = self.measuring.each.saturating_mul(batch.max(MEASURED as u64).min(self.measuring.samples));
+        let most = self.each.saturating_mul(batch).max(measured);
+        self.fixed.saturating_add(self.measuring.kept).saturating_add(most)
+    }
+
+    /// The largest batch that takes no more than `bytes`; 0 where not even one sample does.
+    fn largest(&self, bytes: u64) -> u64 {
+        // Found by halves: more samples never take less.
+        let (mut fits, mut too_many) = (0, u64::from(u32::MAX) + 1);
+        while too_many - fits > 1 {
+            let middle = u64::midpoint(fits, too_many);
+            if self.with(middle) <= bytes { fits = middle } else { too_many = middle }
+        }
+        fits
+    }
+
+    /// The batch that `--batch auto` takes: the largest power of two that takes no more than `bytes` and is no more than [`most_useful`] for
+    /// `samples` that train. Powers of two, so that it isn't another one each time that a little more or less memory is free.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where not even one sample fits.
+    pub fn batch_within(&self, bytes: u64, samples: usize) -> Result<usize, Error> {
+        match self.largest(bytes).min(most_useful(samples) as u64) {
+            0 => Err(Error::Memory(format!(
+                "--batch auto: one sample takes about {}, and {} may be taken; use a smaller network or smaller images, or give more",
+                readable(self.with(1)),
+                readable(bytes)
+            ))),
+            most => Ok(1 << most.ilog2()),
+        }
     }
 
     /// Refuses a batch that doesn't fit into `available` bytes.
@@ -59,7 +125,7 @@ impl Estimate {
         if self.total() <= available {
             return Ok(());
         }
-        let advice = match available.saturating_sub(self.fixed) / self.each.max(1) {
+        let advice = match self.largest(available) {
             0 => "not even one sample fits: use a smaller network or smaller images".to_owned(),
             most => {
                 format!("the largest batch that fits is about {most}: try --batch {most}, and --accumulate for more")
@@ -72,6 +138,14 @@ impl Estimate {
             readable(available)
         )))
     }
+}
+
+/// The largest batch that is of use for training on so many samples: a twentieth of them, between 8 and 1,024, and no more than there are. The
+/// memory of most machines would hold all samples at once, but what a training comes to goes by the number of its updates: Masters and Luschi
+/// ("Revisiting Small Batch Training for Deep Neural Networks", 2018) find the best results between 2 and 32, and nothing better above, and the
+/// default learning rates are those of small batches.
+pub fn most_useful(samples: usize) -> usize {
+    (samples / 20).clamp(8, 1024).min(samples)
 }
 
 /// Bytes that this process may still take, by what the system says and by the limits of its control groups; `None` where nobody says.
@@ -134,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
-        let estimate = Estimate { fixed: 100 << 20, each: 1 << 20, batch: 4096 };
+        let measuring = Measuring::default();
+        let estimate = Estimate { fixed: 100 << 20, each: 1 << 20, batch: 4096, measuring };
         estimate.check(5 << 30).unwrap();
         let error = estimate.check(1 << 30).unwrap_err();
         assert_eq!(error.exit_code(), 7);
@@ -144,7 +219,36 @@ mod tests {
         Estimate { batch: 924, ..estimate }.check(1 << 30).unwrap();
         assert!(Estimate { batch: 925, ..estimate }.check(1 << 30).is_err());
         assert!(estimate.check(100 << 20).unwrap_err().to_string().contains("not even one sample fits"));
-        assert_eq!(Estimate { fixed: 1, each: u64::MAX, batch: 9 }.total(), u64::MAX);
+        assert_eq!(Estimate { fixed: 1, each: u64::MAX, batch: 9, measuring }.total(), u64::MAX);
+    }
+
+    #[test]
+    fn measuring_counts_where_it_takes_more_than_training() {
+        let measuring = Measuring { each: 1 << 10, samples: 1000, kept: 5 << 20 };
+        let estimate = |batch| Estimate { fixed: 1 << 20, each: 4 << 10, batch, measuring }.total();
+        assert_eq!(estimate(8), (6 << 20) + 256 * (1 << 10), "a batch that is measured has 256 samples");
+        assert_eq!(estimate(128), (6 << 20) + 128 * (4 << 10));
+        let few = Measuring { samples: 3, ..measuring };
+        assert_eq!(Estimate { fixed: 0, each: 1, batch: 1, measuring: few }.total(), (5 << 20) + 3 * (1 << 10));
+    }
+
+    #[test]
+    fn the_chosen_batch_is_the_largest_power_of_two_that_fits_and_is_of_use() {
+        let measuring = Measuring::default();
+        let estimate = Estimate { fixed: 100 << 20, each: 1 << 20, batch: 1, measuring };
+        let chosen = |mib: u64, samples| estimate.batch_within(mib << 20, samples).ok();
+        assert_eq!(
+            [99, 100, 101, 227, 228, 1 << 40].map(|mib| chosen(mib, 1 << 20)),
+            [None, None, Some(1), Some(64), Some(128), Some(1024)]
+        );
+        let of_use = |samples| chosen(1 << 40, samples).unwrap();
+        assert_eq!([1, 7, 100, 1294, 54_000].map(of_use), [1, 4, 8, 64, 1024]);
+        let error = estimate.batch_within(1 << 20, 100).unwrap_err();
+        assert_eq!(error.exit_code(), 7);
+        assert!(
+            error.to_string().starts_with("--batch auto: one sample takes about 101.0 MiB, and 1.0 MiB may"),
+            "{error}"
+        );
     }
 
     #[test]

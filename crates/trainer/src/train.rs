@@ -17,6 +17,7 @@ use crate::divergence::{self, Known};
 use crate::evaluate::{golden, validate_until};
 use crate::keeper::Keeper;
 use crate::learner::Learner;
+use crate::memory::MEASURED;
 use crate::{
     Change, Checkpoint, EpochSummary, Error, Event, LeftOut, OnNan, Progress, RunFolder, Settings, TrainConfig,
 };
@@ -182,7 +183,7 @@ fn go_on(
     let loader =
         |indices: &[u32], batch| Loader::new(dataset.clone(), indices.to_vec(), batch).workers(config.workers).floats();
     // Validation needs no gradients, so its batches can be larger at the same memory.
-    let held_out = |indices: &[u32]| loader(indices, config.batch.max(256));
+    let held_out = |indices: &[u32]| loader(indices, config.batch.max(MEASURED));
     if training.batches() == 0 {
         return Err(Error::Config("the training split is empty".into()));
     }

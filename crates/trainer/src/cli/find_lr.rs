@@ -12,7 +12,7 @@ use super::failure::{Failure, code};
 use super::options::Options;
 use super::report::{quoted, significant, trainer_command};
 use super::signals::Signals;
-use super::train::{Sitting, layered};
+use super::train::{Sitting, layered, settled};
 use super::{Format, Output, Watch, settle, stream};
 
 /// Rows of the curve in text.
@@ -70,8 +70,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
         settle::check_place("--page", page)?;
     }
     let options = layered(arguments.options, arguments.recipe.as_deref())?;
-    let dataset = settle::open(&options)?;
-    let options = settle::fill(options, &dataset)?;
+    let (options, dataset) = settled(options, arguments.quiet)?;
     let name = super::train::name(&options);
     let mut sitting =
         Sitting::prepare(&options, dataset, Watch { quiet: arguments.quiet, tui: false }, arguments.output)?;

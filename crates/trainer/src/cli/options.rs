@@ -1,6 +1,7 @@
 //! What a user may set for a training run, by flag, environment variable or recipe file: every field optional. Layers them in one
 //! order (defaults < recipe < environment < flags) and writes the effective ones to `args.toml`. What they mean is in `settle`.
 
+mod batch;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::{Failure, code};
 use words::{line_of, not_toml};
 
+pub(crate) use batch::Batch;
 pub(crate) use words::plain;
 
 /// The options of `trainer train`. A recipe is a TOML file of the same keys, with `_` for `-`; an environment variable has the same
@@ -147,10 +149,11 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_EPOCHS", value_name = "N", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// Samples in a step
-    #[arg(long, short, alias = "batch-size", env = "STRIATE_BATCH", value_name = "N", help_heading = "Training")]
+    /// Samples in a step; auto for as many as half of the free memory holds, auto:SIZE for as many as SIZE does (auto:2GiB), and no more
+    /// than are of use [default: 64]
+    #[arg(long, short, alias = "batch-size", env = "STRIATE_BATCH", value_name = "N", value_parser = Batch::parse, help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<usize>,
+    pub batch: Option<Batch>,
     /// Batches whose gradients are averaged for one update [default: 1]
     #[arg(long, env = "STRIATE_ACCUMULATE", value_name = "N", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -296,7 +299,7 @@ impl Options {
             ("data", options.data.is_some()),
             ("model", matches!(options.model, Some(Choice::Table(_)))),
             ("epochs", options.epochs.is_some()),
-            ("batch", options.batch.is_some()),
+            ("batch", matches!(options.batch, Some(Batch::Size(_)))),
         ];
         match keys.iter().find(|(_, there)| !there) {
             Some((key, _)) => Err(damaged(format!(

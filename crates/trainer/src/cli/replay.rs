@@ -9,7 +9,7 @@ use serde::Serialize;
 use trainer::{Change, Checkpoint, EpochSummary, Error, Provenance, RunFolder};
 
 use super::failure::{Failure, code};
-use super::options::Options;
+use super::options::{Batch, Options};
 use super::train::Sitting;
 use super::{Format, Replay, Watch, resume, settings, settle, stream};
 
@@ -130,7 +130,7 @@ fn as_before(options: &mut Options, changes: &[Change]) {
 
 /// Optimizer steps in an epoch.
 fn steps(options: &Options, dataset: &Dataset) -> u64 {
-    let batches = dataset.split.train.len().div_ceil(options.batch.unwrap_or(1).max(1));
+    let batches = dataset.split.train.len().div_ceil(options.batch.map_or(1, Batch::size).max(1));
     batches.div_ceil(options.accumulate.unwrap_or(1).max(1)).max(1) as u64
 }
 

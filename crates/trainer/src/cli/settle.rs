@@ -8,11 +8,12 @@ use anyhow::{Result, anyhow, bail};
 use data::{Augment, Dataset, InputSpec, OpenOptions, TaskKind};
 use models::{Custom, ModelConfig};
 use serde::de::DeserializeOwned;
-use tasks::{ClassWeights, LossOptions};
+use tasks::{ClassWeights, LossOptions, Task};
+use trainer::memory::{self, Estimate};
 use trainer::{OnNan, OptimizerConfig, ScheduleConfig, TrainConfig};
 
 use super::failure::{Failure, code};
-use super::options::{Choice, Options, plain};
+use super::options::{Batch, Choice, Options, plain};
 
 /// Opens the data that `options` name.
 pub(crate) fn open(options: &Options) -> Result<Dataset> {
@@ -117,7 +118,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
         }
     }
     options.epochs.get_or_insert(20);
-    options.batch.get_or_insert(64);
+    options.batch.get_or_insert(Batch::Size(64));
     options.accumulate.get_or_insert(1);
     options.schedule.get_or_insert_with(|| Choice::Name("cosine".into()));
     options.label_smoothing.get_or_insert(0.0);
@@ -129,7 +130,30 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     options.workers.get_or_insert(1);
     options.checkpoint_minutes.get_or_insert(TrainConfig::CHECKPOINT_EVERY.as_secs_f64() / 60.0);
     options.runs.get_or_insert_with(|| "runs".into());
+    if let Some(Batch::Auto(budget)) = options.batch {
+        options.batch = Some(Batch::Size(1));
+        options.batch = Some(Batch::Size(batch(&options, dataset, budget)?));
+    }
     Ok(options)
+}
+
+/// The batch for `--batch auto`: by what a step of these options takes, of `budget` bytes, or of half of what is available, for the rest of
+/// the machine has work of its own.
+fn batch(options: &Options, dataset: &Dataset, budget: Option<u64>) -> Result<usize> {
+    let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
+    if device.name != "flex" {
+        let what =
+            format!("how much a step takes on `{}`, or how much there is, is not known; give --batch N", device.name);
+        return Err(Failure::usage(anyhow!("--batch auto: {what}")));
+    }
+    let unknown =
+        || Failure::usage(anyhow!("--batch auto: this system doesn't say what is free; give --batch auto:2GiB"));
+    let budget = budget.or(memory::available().map(|free| free / 2)).ok_or_else(unknown)?;
+    let config = config(options, dataset)?;
+    config.check()?;
+    let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
+    let estimate = Estimate::of(&config, dataset, task.outputs())?;
+    Ok(estimate.batch_within(budget, dataset.split.train.len())?)
 }
 
 /// The settings that filled-in options mean for `dataset`.
@@ -139,7 +163,7 @@ pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig
     let mut config = TrainConfig::new(model);
     config.loss = loss(options)?;
     config.epochs = options.epochs.unwrap_or(config.epochs);
-    config.batch = options.batch.unwrap_or(config.batch);
+    config.batch = options.batch.map_or(config.batch, Batch::size);
     config.accumulate = options.accumulate.unwrap_or(1);
     config.optimizer = optimizer(options)?;
     config.lr = options.lr.unwrap_or(config.lr);

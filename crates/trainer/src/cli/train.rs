@@ -18,10 +18,11 @@ use super::bar::Bar;
 use super::board::Board;
 use super::events::EventLog;
 use super::failure::{Failure, code};
-use super::options::{Choice, Options};
+use super::options::{Batch, Choice, Options};
 use super::signals::Signals;
 use super::tui::{Screen, State};
 use super::{Format, Output, Train, Watch, page, report, settings, settle, stream};
+use ::report::grouped;
 
 /// The recipe of the first run, whose file states what it reached.
 const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
@@ -33,8 +34,7 @@ const WORST: usize = 16;
 pub(crate) fn run(arguments: Train) -> Result<u8> {
     Options::check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     let options = layered(arguments.options, arguments.recipe.as_deref())?;
-    let dataset = settle::open(&options)?;
-    let options = settle::fill(options, &dataset)?;
+    let (options, dataset) = settled(options, arguments.watch.quiet || arguments.print_config)?;
     if arguments.print_config {
         match arguments.output.format {
             Format::Json => stream::print(serde_json::to_string(&options)?)?,
@@ -62,6 +62,20 @@ pub(crate) fn layered(flags: Options, recipe: Option<&Path>) -> Result<Options> 
         None => Options::default(),
     };
     flags.over(recipe)
+}
+
+/// The data that options name, and the options with every default filled in; says what was chosen of them by the machine.
+pub(crate) fn settled(options: Options, quiet: bool) -> Result<(Options, Dataset)> {
+    let dataset = settle::open(&options)?;
+    let chosen = matches!(options.batch, Some(Batch::Auto(_)));
+    let options = settle::fill(options, &dataset)?;
+    if let Some(Batch::Size(size)) = options.batch.filter(|_| chosen && !quiet) {
+        let samples = dataset.split.train.len();
+        let (most, samples) = (memory::most_useful(samples), grouped(samples as u64));
+        let why = format!("as memory allows, and no more than the {most} that are of use for {samples} samples");
+        stream::tell(format_args!("batch    {size}: the largest power of two, {why}"));
+    }
+    Ok((options, dataset))
 }
 
 /// The run's folder name: as given, else by data and model.
@@ -115,7 +129,7 @@ impl Sitting {
             let step = memory::Estimate::of(&config, &dataset, task.outputs())?;
             step.check(available)?;
             bar.draw(&Event::Note(format!(
-                "memory   about {step} for a step; {} are available",
+                "memory   about {step} to train; {} are available",
                 memory::readable(available)
             )));
         }
