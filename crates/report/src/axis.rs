@@ -88,7 +88,9 @@ impl Axis {
 /// A round number without zeros at its end.
 pub(crate) fn short(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-3 {
-        return format!("{value:e}");
+        // Multiples of a step are rounded: 6.000000000000001e-4.
+        let round: f64 = format!("{value:.4e}").parse().unwrap_or(value);
+        return format!("{round:e}");
     }
     let text = number(value);
     match text.contains('.') && !text.contains('e') {
@@ -100,6 +102,14 @@ pub(crate) fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_numbers_are_as_short_as_large_ones() {
+        let axis = Axis { low: 5e-4, high: 1e-3, from: 0.0, to: 100.0, scale: Scale::Even };
+        let words: Vec<String> = axis.ticks().iter().map(|tick| short(*tick)).collect();
+        assert_eq!(words, ["5e-4", "6e-4", "7e-4", "8e-4", "9e-4", "0.001"]);
+        assert_eq!([1.5e-9, -2.0 * 3e-7, 3e-5 * 7.0].map(short), ["1.5e-9", "-6e-7", "2.1e-4"]);
+    }
 
     #[test]
     fn ticks_are_round_and_inside() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::classes::counts;
-use crate::html::escaped;
+use crate::html::{ISOLATES, escaped};
 use crate::sheet::{Sheet, is_legible, shortened};
 use crate::{Answer, Calibration, ClassRow, Features, HeldOut, Outcome, Page, Shown, curves, ranking, values};
 
@@ -51,7 +51,11 @@ impl Page {
             .filter(|(_, row)| !is_legible(&row.name))
             .map(|(index, row)| (row.name.clone(), format!("class {index}")))
             .collect();
-        let replaced = |text: &mut String| other.iter().for_each(|(from, to)| *text = text.replace(from.as_str(), to));
+        let replaced = |text: &mut String| {
+            other.iter().for_each(|(from, to)| *text = text.replace(from.as_str(), to));
+            // The font has neither what is written from right to left nor the marks around it.
+            text.retain(|letter| !ISOLATES.contains(&letter));
+        };
         rows.iter_mut().for_each(|row| replaced(&mut row.name));
         curves.iter_mut().for_each(|curve| replaced(&mut curve.name));
         let sample = page.features.iter_mut().filter_map(|features| features.sample.as_mut());

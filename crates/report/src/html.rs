@@ -29,6 +29,19 @@ pub(crate) fn name(text: &str) -> String {
     }
 }
 
+/// Where an isolated text begins and ends.
+pub(crate) const ISOLATES: [char; 2] = ['\u{2068}', '\u{2069}'];
+
+/// A name inside of a sentence: isolated, where it is written from right to left or turns the direction, so that it turns nothing around it.
+pub fn isolated(text: &str) -> String {
+    let turns = |letter: char| {
+        matches!(letter, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}')
+            || matches!(letter, '\u{1e800}'..='\u{1efff}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let [begin, end] = ISOLATES;
+    if text.chars().any(turns) { format!("{begin}{text}{end}") } else { text.to_owned() }
+}
+
 /// A share as percent with one digit, `\u{2013}` where there is none.
 pub(crate) fn percent(share: Option<f64>) -> String {
     share
@@ -155,6 +168,8 @@ mod tests {
         assert_eq!(escaped("a\0b\u{1b}[2J"), "a\u{fffd}b\u{fffd}[2J");
         assert_eq!(name("\u{5e9}\u{5dc}\u{5d5}\u{5dd}"), "<bdi>\u{5e9}\u{5dc}\u{5d5}\u{5dd}</bdi>");
         assert!(name(" ").contains("no name"));
+        assert_eq!(isolated("\u{5e9}\u{5dc}"), "\u{2068}\u{5e9}\u{5dc}\u{2069}");
+        assert_eq!(isolated("na\u{ef}ve \u{82b1}"), "na\u{ef}ve \u{82b1}");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use comparison::{Beside, ComparedRun, Comparison, Flipped, Interval};
 pub use coverage::{Coverage, CoverageRow};
 pub use features::{CHANNELS, FILTERS, Features, Filters, Maps};
 pub use grid::grid;
-pub use html::{escaped, grouped};
+pub use html::{escaped, grouped, isolated};
 pub use page::{Answer, ClassRow, Curve, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
 pub use pick::{confident_mistakes, least_certain};
 pub use picture::Picture;

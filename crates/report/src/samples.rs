@@ -28,9 +28,9 @@ pub(crate) fn card(out: &mut String, sample: &Shown) {
     }
     let _ = write!(
         out,
-        "<p><span>is</span> {}</p><p><span>answered</span> {}</p><p class=quiet>{}</p>",
+        "<p><span>is</span> {}</p><p><span>answered</span> <bdi dir=ltr>{}</bdi></p><p class=quiet>{}</p>",
         name(&sample.truth),
-        name(&sample.answer),
+        crate::escaped(&sample.answer),
         name(&sample.source)
     );
     if !sample.row.is_empty() {

@@ -186,6 +186,7 @@ fn names_of_any_kind_stay_text() {
     }
     assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("alt=\""));
     assert!(html.contains("data:image/png;base64,"));
+    assert!(html.contains("<bdi dir=ltr>"), "an answer is a sentence of ours around names of theirs");
 }
 
 #[test]

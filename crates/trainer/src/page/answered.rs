@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data::{BatchTargets, Dataset, InputSpec, Targets};
-use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, Shown, TargetRow, cells};
+use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, Shown, TargetRow, cells, isolated};
 use tasks::{Metrics, Task};
 
 use super::shown::{self, Words};
@@ -64,7 +64,7 @@ impl<'a> Answered<'a> {
         }
         let words = |at: usize| {
             let Answer { truth, predicted, confidence, second, runner_up } = answers[at];
-            let said = |class: usize, share: f64| format!("{} ({:.1} %)", names[class], share * 100.0);
+            let said = |class: usize, share: f64| format!("{} ({:.1} %)", isolated(&names[class]), share * 100.0);
             let mut answer = said(predicted, confidence);
             if second != predicted {
                 answer = format!("{answer}, then {}", said(second, runner_up));
@@ -135,7 +135,7 @@ impl<'a> Answered<'a> {
         let names = self.task.names();
         let words = |at: usize| {
             let (index, numbers) = (self.answers.indices[at], self.numbers_of(at));
-            let said = |class: usize| format!("{} ({:.0} %)", names[class], numbers[class] * 100.0);
+            let said = |class: usize| format!("{} ({:.0} %)", isolated(&names[class]), numbers[class] * 100.0);
             let (truth, answer) = match self.targets {
                 Targets::Classes { values, .. } => {
                     let answer = answer(values[index as usize] as usize, numbers);
@@ -236,7 +236,7 @@ impl<'a> Answered<'a> {
 
     fn label_words(&self, truths: &[u8], at: usize) -> Words {
         let (names, index, numbers) = (self.task.names(), self.answers.indices[at], self.numbers_of(at));
-        let said = |label: usize| format!("{} ({:.1} %)", names[label], numbers[label] * 100.0);
+        let said = |label: usize| format!("{} ({:.1} %)", isolated(&names[label]), numbers[label] * 100.0);
         let answer = joined((0..names.len()).filter(|&label| numbers[label] >= THRESHOLD).map(said), ", ");
         let truth = joined(self.true_labels(truths, index as usize).map(|label| names[label].clone()), ", ");
         Words { index, truth: or_none(truth), answer: or_none(answer) }
