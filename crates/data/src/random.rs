@@ -28,6 +28,8 @@ pub enum Purpose {
     Resample = 10,
     /// Made-up inputs of a model file.
     Example = 11,
+    /// What a search tries: coordinates (trial, range).
+    Tune = 12,
 }
 
 /// A stream of random numbers for one (seed, purpose, a, b).

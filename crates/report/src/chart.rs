@@ -8,10 +8,10 @@ use crate::html::escaped;
 
 pub(crate) const WIDTH: f64 = 640.0;
 pub(crate) const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 30.0;
+pub(crate) const LEFT: f64 = 64.0;
+pub(crate) const RIGHT: f64 = 30.0;
 const TOP: f64 = 12.0;
-const BOTTOM: f64 = 34.0;
+pub(crate) const BOTTOM: f64 = 34.0;
 /// Colours of lines that the style has.
 pub(crate) const COLOURS: usize = 8;
 /// Points of a line beyond which it is thinned out: a screen shows no more.
@@ -30,7 +30,7 @@ pub(crate) struct Chart {
 }
 
 impl Chart {
-    fn new(title: &str, description: &str) -> Self {
+    pub(crate) fn new(title: &str, description: &str) -> Self {
         let (title, description) = (title.to_owned(), description.to_owned());
         Self { title, description, body: String::new(), keys: Vec::new(), caption: String::new() }
     }
@@ -65,11 +65,11 @@ fn x_axis(values: impl Iterator<Item = f64>) -> Axis {
     Axis::over(values, Scale::Even, [LEFT, WIDTH - RIGHT])
 }
 
-fn y_axis(values: impl Iterator<Item = f64>) -> Axis {
+pub(crate) fn y_axis(values: impl Iterator<Item = f64>) -> Axis {
     Axis::over(values, Scale::Even, [HEIGHT - BOTTOM, TOP])
 }
 
-fn y_grid(out: &mut String, axis: Axis) {
+pub(crate) fn y_grid(out: &mut String, axis: Axis) {
     for tick in axis.ticks() {
         let y = axis.at(tick);
         let _ = writeln!(
@@ -83,7 +83,7 @@ fn y_grid(out: &mut String, axis: Axis) {
     }
 }
 
-fn x_grid(out: &mut String, ticks: impl Iterator<Item = f64>, axis: Axis, name: &str) {
+pub(crate) fn x_grid(out: &mut String, ticks: impl Iterator<Item = f64>, axis: Axis, name: &str) {
     for tick in ticks {
         let x = axis.at(tick);
         let _ = writeln!(

@@ -1,5 +1,5 @@
 //! What a run leaves behind for people: `report.html`, one file that asks nothing of the network, and `per_class.csv`; the page that
-//! compares runs, and that of a learning-rate range test.
+//! compares runs, and those of a learning-rate range test and of a search for options.
 //!
 //! Takes plain data ([`Page`]) and gives text. Knows no tensors, models, data sets or run folders; what it shows is gathered by the
 //! trainer. The charts are SVG of our own: their colours are the page's, which follow the reader's dark or light setting, and each has a
@@ -26,7 +26,9 @@ mod picture;
 mod range_test;
 mod ranking;
 mod samples;
+mod scatter;
 mod sheet;
+mod tuning;
 mod values;
 
 pub use axis::{Axis, Scale};
@@ -41,3 +43,4 @@ pub use pick::{confident_mistakes, least_certain};
 pub use picture::Picture;
 pub use range_test::RangeTest;
 pub use sheet::Sheet;
+pub use tuning::{TunedRange, Tuning};

@@ -117,19 +117,7 @@ fn epoch(config: &TrainConfig, dataset: Dataset, device: &Device) -> Result<f64>
     let run = RunFolder::create(runs.path(), "bench")?;
     let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
     let (dataset, device) = (Arc::new(dataset), device.clone());
-    let job = Job {
-        config,
-        dataset,
-        task,
-        device,
-        run: &run,
-        resume: None,
-        provenance: serde_json::Value::Null,
-        settings: Default::default(),
-        watch: None,
-        wants_answers: false,
-        save_now: None,
-    };
+    let job = Job::new(config, task, dataset, device, &run);
     // Of each step that was told: which, and when.
     let told = Rc::new(RefCell::new(Vec::new()));
     trainer::train(job, &|| false, &mut |event| {

@@ -13,17 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
     let run = RunFolder::create(Path::new("runs"), "example")?;
     let job = Job {
-        config: &config,
-        dataset: Arc::new(dataset),
-        task,
-        device: device::select("auto")?.device,
-        run: &run,
-        resume: None,
         provenance: serde_json::json!({ "made_by": "an example" }),
-        settings: Default::default(),
-        watch: None,
-        wants_answers: false,
-        save_now: None,
+        ..Job::new(&config, task, Arc::new(dataset), device::select("auto")?.device, &run)
     };
     let report = train(job, &|| false, &mut |event| {
         if let Event::Epoch(epoch) = event {

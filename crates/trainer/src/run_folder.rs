@@ -26,33 +26,13 @@ impl RunFolder {
     /// # Errors
     /// If `runs` cannot be created or written, or `name` would leave it.
     pub fn create(runs: &Path, name: &str) -> Result<Self, Error> {
-        let mut parts = Path::new(name).components();
-        let plain = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None));
-        if !plain {
-            return Err(Error::Config(format!("--name: expected a folder name, found `{name}`")));
+        let run = Self { path: make_numbered(runs, name)?, lock: None }.held()?;
+        fs::create_dir(run.weights()).map_err(Error::io("create", &run.weights()))?;
+        // Whatever is flushed inside is lost with a folder that is not.
+        for folder in [&run.path, runs] {
+            data::sync_folder(folder).map_err(Error::io("flush", folder))?;
         }
-        fs::create_dir_all(runs).map_err(refused(runs))?;
-        // Where this may not be read it was there before.
-        let above = runs.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let _ = data::sync_folder(above);
-        for number in 1.. {
-            let path = runs.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
-            // create_dir, not exists(): two runs that start together must not share a folder.
-            match fs::create_dir(&path) {
-                Ok(()) => {
-                    let run = Self { path, lock: None }.held()?;
-                    fs::create_dir(run.weights()).map_err(Error::io("create", &run.weights()))?;
-                    // Whatever is flushed inside is lost with a folder that is not.
-                    for folder in [&run.path, runs] {
-                        data::sync_folder(folder).map_err(Error::io("flush", folder))?;
-                    }
-                    return Ok(run);
-                }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(refused(&path)(error)),
-            }
-        }
-        Err(Error::Config(format!("no free name for `{name}` in `{}`", runs.display())))
+        Ok(run)
     }
 
     /// An existing run, to read from.
@@ -234,6 +214,29 @@ impl RunFolder {
             read => read.map_err(Error::io("read", &self.results())),
         }
     }
+}
+
+/// Makes a new folder `runs/name`, or `runs/name-2` and so on where that exists.
+pub(crate) fn make_numbered(runs: &Path, name: &str) -> Result<PathBuf, Error> {
+    let mut parts = Path::new(name).components();
+    let plain = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None));
+    if !plain {
+        return Err(Error::Config(format!("--name: expected a folder name, found `{name}`")));
+    }
+    fs::create_dir_all(runs).map_err(refused(runs))?;
+    // Where this may not be read it was there before.
+    let above = runs.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = data::sync_folder(above);
+    for number in 1.. {
+        let path = runs.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
+        // create_dir, not exists(): two runs that start together must not share a folder.
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(refused(&path)(error)),
+        }
+    }
+    Err(Error::Config(format!("no free name for `{name}` in `{}`", runs.display())))
 }
 
 /// Makes a folder in one that exists (where a whole run was deleted, nothing of it must come back to life); false if it is there.

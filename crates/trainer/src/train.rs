@@ -19,7 +19,7 @@ use crate::keeper::Keeper;
 use crate::learner::Learner;
 use crate::memory::MEASURED;
 use crate::{
-    Change, Checkpoint, EpochSummary, Error, Event, LeftOut, OnNan, Progress, RunFolder, Settings, TrainConfig,
+    Best, Change, Checkpoint, EpochSummary, Error, Event, LeftOut, OnNan, Progress, RunFolder, Settings, TrainConfig,
 };
 
 /// What an epoch leads to.
@@ -62,9 +62,25 @@ pub struct Job<'a> {
     /// Whether somebody wants a checkpoint now, beside those that the settings ask for: asked after every step that one can be made of. A
     /// yes stands for one checkpoint.
     pub save_now: Option<&'a dyn Fn() -> bool>,
+    /// Leave after this many epochs, saved and validated, or where the run is over before; nothing is measured on the test split. The
+    /// schedule is that of all epochs, and whoever resumes goes on as if there had been no pause.
+    pub pause: Option<usize>,
+}
+
+impl<'a> Job<'a> {
+    /// A new run with these settings, which nobody looks on.
+    pub fn new(config: &'a TrainConfig, task: Task, dataset: Arc<Dataset>, device: Device, run: &'a RunFolder) -> Self {
+        let (provenance, settings) = (Value::Null, Settings::new());
+        let (resume, watch, wants_answers, save_now, pause) = (None, None, false, None, None);
+        Self { config, dataset, task, device, run, resume, provenance, settings, watch, wants_answers, save_now, pause }
+    }
 }
 
 impl Job<'_> {
+    fn is_paused(&self, progress: &Progress) -> bool {
+        self.pause.is_some_and(|epochs| progress.epoch >= epochs)
+    }
+
     fn is_save_wanted(&self) -> bool {
         self.save_now.is_some_and(|is_wanted| is_wanted())
     }
@@ -101,6 +117,8 @@ pub struct Report {
     pub epochs: usize,
     /// The best epoch, counted from 1; zero before the first validation.
     pub best_epoch: usize,
+    /// The best epoch on validation, also of a run that hasn't ended.
+    pub reached: Option<Best>,
     /// The best model on the validation split.
     pub val: Option<Metrics>,
     /// The best model on the test split, which nothing chose on. `None` without one, or after an interrupt.
@@ -140,6 +158,8 @@ pub enum Ended {
     Time,
     /// The caller asked to stop; the run can be resumed.
     Interrupted,
+    /// The caller's [`Job::pause`] was reached, or the run was over before; it can be resumed.
+    Paused,
 }
 
 /// Trains `job` until its end or until `stop` says so, which is asked after every step. Leaves the model files, `results.csv` and a
@@ -211,7 +231,7 @@ fn go_on(
     let (clock, before) = (Instant::now(), learner.progress.seconds);
     let mut learned = 0;
     let mut ended = learner.exhausted();
-    while ended.is_none() {
+    while ended.is_none() && !job.is_paused(&learner.progress) {
         for batch in training.epoch(learner.progress.epoch).skip_batches(learner.progress.batch) {
             let batch = match batch {
                 Ok(batch) => batch,
@@ -287,10 +307,14 @@ fn go_on(
     keeper.finish(on_event)?;
 
     // Measure the best epoch, once, on samples that chose nothing.
-    let mut ended = ended.unwrap_or(Ended::Epochs);
+    let mut ended = match ended {
+        Some(Ended::Interrupted) => Ended::Interrupted,
+        _ if job.pause.is_some() => Ended::Paused,
+        ended => ended.unwrap_or(Ended::Epochs),
+    };
     let best_epoch = learner.progress.best.as_ref().map_or(0, |best| best.epoch);
     let (mut best, mut val, mut test, mut answers, mut calibration) = (None, None, None, None, None);
-    if ended != Ended::Interrupted && best_epoch > 0 {
+    if !matches!(ended, Ended::Interrupted | Ended::Paused) && best_epoch > 0 {
         let file = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?;
         calibration = file.calibration.map(|section| stored(section, task, run)).transpose()?;
         let model = best.insert(file.model);
@@ -301,11 +325,12 @@ fn go_on(
             }
         }
     }
-    let Progress { epoch: epochs, seconds, changes, left_out, rollbacks, .. } = learner.progress;
+    let Progress { epoch: epochs, best: reached, seconds, changes, left_out, rollbacks, .. } = learner.progress;
     Ok(Report {
         ended,
         epochs,
         best_epoch,
+        reached,
         val,
         test,
         best,

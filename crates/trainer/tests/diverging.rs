@@ -12,8 +12,7 @@ use tasks::Task;
 use tempfile::TempDir;
 use trainer::optimizer::SgdConfig;
 use trainer::{
-    Checkpoint, Ended, Error, Event, Job, OnNan, OptimizerConfig, Report, RunFolder, ScheduleConfig, Settings,
-    TrainConfig, train,
+    Checkpoint, Ended, Error, Event, Job, OnNan, OptimizerConfig, Report, RunFolder, ScheduleConfig, TrainConfig, train,
 };
 
 /// 64 rows of three features to learn, 16 to validate; row `bad` has a NaN.
@@ -72,17 +71,14 @@ fn run_with(
     on_note: &mut dyn FnMut(&str),
 ) -> Ran {
     let job = Job {
-        config,
-        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
-        dataset: Arc::new(dataset.clone()),
-        device: device::select("auto").unwrap().device,
-        run,
         resume,
-        provenance: serde_json::Value::Null,
-        settings: Settings::new(),
-        watch: None,
-        wants_answers: false,
-        save_now: None,
+        ..Job::new(
+            config,
+            Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
+            Arc::new(dataset.clone()),
+            device::select("auto").unwrap().device,
+            run,
+        )
     };
     let (mut notes, mut weights, asked) = (Vec::new(), Vec::new(), Cell::new(0));
     let stop = || asked.replace(asked.get() + 1) + 1 == stop;

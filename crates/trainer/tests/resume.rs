@@ -47,17 +47,14 @@ fn sit(
     let saved = folder.checkpoints();
     let resume = Checkpoint::any(&saved).unwrap_or(false).then(|| Checkpoint::load_newest(&saved).unwrap().0);
     let job = Job {
-        config,
-        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
-        dataset,
-        device: device::select("auto").unwrap().device,
-        run: folder,
         resume,
-        provenance: serde_json::Value::Null,
-        settings: Default::default(),
-        watch: None,
-        wants_answers: false,
-        save_now: None,
+        ..Job::new(
+            config,
+            Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
+            dataset,
+            device::select("auto").unwrap().device,
+            folder,
+        )
     };
     train(job, stop, on_event)
 }
@@ -362,19 +359,8 @@ fn data_that_cannot_be_read_any_more_costs_no_update_and_no_bit() {
         let [whole, folder] = [0, 1].map(|_| RunFolder::create(scratch.path(), "run").unwrap());
         let train = |run: &RunFolder, resume, on_event: &mut dyn FnMut(Event)| {
             let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap();
-            let job = Job {
-                config: &config,
-                task,
-                dataset: dataset.clone(),
-                device: device::select("auto").unwrap().device,
-                run,
-                resume,
-                provenance: serde_json::Value::Null,
-                settings: Default::default(),
-                watch: None,
-                wants_answers: false,
-                save_now: None,
-            };
+            let job =
+                Job { resume, ..Job::new(&config, task, dataset.clone(), device::select("auto").unwrap().device, run) };
             train(job, &|| false, on_event)
         };
         train(&whole, None, &mut |_| ()).unwrap();

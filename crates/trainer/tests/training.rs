@@ -12,7 +12,7 @@ use data::{Column, ColumnKind, Dataset, Found, InputSpec, OpenOptions, Samples, 
 use models::{CnnConfig, HeadConfig, MlpConfig, ModelConfig, Normalisation, PoolConfig, StageConfig};
 use tasks::Task;
 use tempfile::TempDir;
-use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder, ScheduleConfig, Seen, Settings, TrainConfig, train};
+use trainer::{Checkpoint, Ended, Event, Job, Report, RunFolder, ScheduleConfig, Seen, TrainConfig, train};
 
 /// A run in a folder that goes when it is dropped.
 struct Run {
@@ -37,19 +37,13 @@ fn run(config: &TrainConfig, dataset: Dataset) -> Run {
 }
 
 fn job<'a>(config: &'a TrainConfig, dataset: Dataset, folder: &'a RunFolder) -> Job<'a> {
-    Job {
+    Job::new(
         config,
-        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
-        dataset: Arc::new(dataset),
-        device: device(),
-        run: folder,
-        resume: None,
-        provenance: serde_json::Value::Null,
-        settings: Settings::new(),
-        watch: None,
-        wants_answers: false,
-        save_now: None,
-    }
+        Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
+        Arc::new(dataset),
+        device(),
+        folder,
+    )
 }
 
 fn mlp(hidden: usize) -> TrainConfig {
@@ -202,17 +196,14 @@ fn a_stop_between_two_updates_waits_for_the_next() {
     let folder = RunFolder::create(scratch.path(), "run").unwrap();
     let dataset = Arc::new(digits(200));
     let job = |resume| Job {
-        config: &config,
-        task: Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
-        dataset: dataset.clone(),
-        device: device(),
-        run: &folder,
         resume,
-        provenance: serde_json::Value::Null,
-        settings: Settings::new(),
-        watch: None,
-        wants_answers: false,
-        save_now: None,
+        ..Job::new(
+            &config,
+            Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap(),
+            dataset.clone(),
+            device(),
+            &folder,
+        )
     };
     let asked = std::cell::Cell::new(0);
     let stop = || asked.replace(asked.get() + 1) == 1;

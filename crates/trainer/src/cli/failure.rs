@@ -16,6 +16,7 @@ pub(crate) mod code {
     pub(crate) const USAGE: u8 = 2;
     pub(crate) const DATA: u8 = 3;
     pub(crate) const MODEL: u8 = 4;
+    pub(crate) const DIVERGED: u8 = 5;
     pub(crate) const TARGET_MISSED: u8 = 6;
     pub(crate) const RESOURCES: u8 = 7;
     pub(crate) const HUNG_UP: u8 = 129;

@@ -31,6 +31,7 @@ mod suspects;
 mod train;
 mod trained;
 mod tui;
+mod tune;
 mod usage;
 
 use std::path::PathBuf;
@@ -57,8 +58,11 @@ enum Command {
     #[command(args_override_self = true, allow_negative_numbers = true)]
     FindLr(Box<find_lr::Arguments>),
     #[command(allow_negative_numbers = true)]
-    /// Go on with a run that was interrupted, or add epochs to one that ended
+    /// Go on with a run that was interrupted, or add epochs to one that ended; or go on with a search
     Resume(Resume),
+    /// Search options: draw trials from the ranges in a recipe, train the promising ones on, and leave the best recipe
+    #[command(allow_negative_numbers = true)]
+    Tune(Box<tune::Arguments>),
     /// Train a run again and compare its weights epoch by epoch, to the bit; exit with 6 if they differ
     Replay(Replay),
     /// List runs and what they reached, the newest first
@@ -134,7 +138,7 @@ pub(crate) struct Train {
 
 #[derive(clap::Args)]
 pub(crate) struct Resume {
-    /// The folder of the run
+    /// The folder of the run, or of a search
     pub(crate) run: PathBuf,
     /// Epochs in all, if other than before
     #[arg(long)]
@@ -341,6 +345,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Train(arguments)) => train::run(*arguments),
         Some(Command::FindLr(arguments)) => find_lr::run(*arguments),
         Some(Command::Resume(arguments)) => resume::run(arguments),
+        Some(Command::Tune(arguments)) => tune::run(*arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Runs(arguments)) => runs::run(&arguments),
         Some(Command::Compare(arguments)) => compare::run(&arguments),

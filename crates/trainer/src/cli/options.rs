@@ -2,15 +2,15 @@
 //! order (defaults < recipe < environment < flags) and writes the effective ones to `args.toml`. What they mean is in `settle`.
 
 mod batch;
+mod recipe;
 mod words;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::failure::{Failure, code};
-use words::{line_of, not_toml};
+use super::failure::Failure;
 
 pub(crate) use batch::Batch;
 pub(crate) use words::plain;
@@ -256,14 +256,15 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_RUNS", value_name = "DIR", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<PathBuf>,
+    /// The ranges of `trainer tune`, which are for nothing else.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tune: Option<toml::Table>,
     /// Name of the run's folder; a number is added if it exists [default: by data and model]
     #[arg(long, env = "STRIATE_NAME", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
-
-/// Bytes that a recipe has at most.
-const MOST: u64 = 1 << 24;
 
 /// What has a name, and in a recipe may be a whole table instead: `[model]`, `[optimizer]`, `[schedule]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -282,54 +283,6 @@ impl Choice {
 }
 
 impl Options {
-    /// Reads a recipe (or an `args.toml`, which is one).
-    pub(crate) fn from_recipe(path: &Path) -> Result<Self> {
-        let text = data::open_regular(path, MOST)
-            .and_then(std::io::read_to_string)
-            .with_context(|| format!("cannot read the recipe `{}`", path.display()))
-            .map_err(Failure::usage)?;
-        Self::parse(&text, &path.display().to_string())
-    }
-
-    /// Reads the `args.toml` of a run, which the trainer wrote whole: what is wrong with it is wrong with the run's folder.
-    pub(crate) fn from_run(path: &Path) -> Result<Self> {
-        let damaged = |what: String| Failure::with(code::MODEL, anyhow::anyhow!(what));
-        let options = Self::from_recipe(path).map_err(|error| damaged(error.to_string()))?;
-        let keys = [
-            ("data", options.data.is_some()),
-            ("model", matches!(options.model, Some(Choice::Table(_)))),
-            ("epochs", options.epochs.is_some()),
-            ("batch", matches!(options.batch, Some(Batch::Size(_)))),
-        ];
-        match keys.iter().find(|(_, there)| !there) {
-            Some((key, _)) => Err(damaged(format!(
-                "`{}` is not what the trainer wrote: it lacks `{key}`; take it from a copy, or train again",
-                path.display()
-            ))),
-            None => Ok(options),
-        }
-    }
-
-    /// Parses a recipe's text; `place` names it in messages.
-    pub(crate) fn parse(text: &str, place: &str) -> Result<Self> {
-        let table: toml::Table = text.parse().map_err(|error| Failure::usage(not_toml(text, place, &error)))?;
-        let known = Self::keys();
-        for key in table.keys() {
-            if !known.contains(&key.as_str()) {
-                let near = data::near(key, known.iter().copied());
-                let hint = near.map_or_else(
-                    || format!("known are {}", known.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                return Err(Failure::usage(anyhow::anyhow!("recipe `{place}`: unknown key `{key}`; {hint}")));
-            }
-        }
-        toml::from_str(text).map_err(|error: toml::de::Error| {
-            let (line, shown) = line_of(text, &error);
-            Failure::usage(anyhow::anyhow!("recipe `{place}` line {line}, `{shown}`: {}", plain(error.message())))
-        })
-    }
-
     /// Every key of a recipe.
     pub(crate) fn keys() -> Vec<&'static str> {
         // The one list of the names is the struct itself: clap knows them.

@@ -2,6 +2,7 @@
 //! be given anew, which is said and recorded, and so may what changes no weight. Any other difference is an error.
 
 use anyhow::{Result, anyhow};
+use trainer::search::SearchFolder;
 use trainer::{Change, Checkpoint, Provenance, RunFolder, Settings};
 
 use super::failure::{Failure, code};
@@ -9,8 +10,26 @@ use super::options::Options;
 use super::train::Sitting;
 use super::{Resume, settings, settle, stream};
 
-/// Goes on with a run.
+/// A run that is ready to go on.
+pub(super) struct Ready {
+    pub(super) run: RunFolder,
+    pub(super) sitting: Sitting,
+    pub(super) settings: Settings,
+    /// Where it goes on; none where it begins again.
+    pub(super) checkpoint: Option<Checkpoint>,
+}
+
+/// Goes on with a run, or with a search.
 pub(crate) fn run(arguments: Resume) -> Result<u8> {
+    if SearchFolder::is_one(&arguments.run) {
+        return super::tune::resume(arguments);
+    }
+    let Ready { run, sitting, settings, checkpoint } = ready(&arguments)?;
+    sitting.train(&run, settings, checkpoint)
+}
+
+/// Takes up a run as it stands.
+pub(super) fn ready(arguments: &Resume) -> Result<Ready> {
     let run = RunFolder::open(&arguments.run)?.held()?;
     if let Some(note) = run.lock_note() {
         stream::tell(format_args!("note: {note}"));
@@ -25,7 +44,7 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     options.checkpoint_minutes = arguments.checkpoint_minutes.or(options.checkpoint_minutes);
     options.checkpoint_steps = arguments.checkpoint_steps.or(options.checkpoint_steps);
     if !Checkpoint::any(&run.checkpoints())? {
-        return begin_again(&run, &began, options, &arguments, made_from.as_ref());
+        return begin_again(run, &began, options, arguments, made_from.as_ref());
     }
 
     let (mut checkpoint, warnings) = Checkpoint::load_newest(&run.checkpoints())?;
@@ -39,7 +58,7 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
     let now = settings_of(&options, &run)?;
     // Checkpoints of the first format know no settings.
     let was = if checkpoint.settings.is_empty() { &before } else { &checkpoint.settings };
-    let changes = changes(was, &now, &arguments, &run, checkpoint.progress.step)?;
+    let changes = changes(was, &now, arguments, &run, checkpoint.progress.step)?;
     let recorded = options.to_toml()?;
     (options.split, options.exclude) = (Some(run.split()), None);
     let dataset = settle::open(&options)?;
@@ -55,18 +74,18 @@ pub(crate) fn run(arguments: Resume) -> Result<u8> {
         checkpoint.path = Some(checkpoint.save(&run.checkpoints())?);
     }
     RunFolder::write(&run.args(), recorded.as_bytes())?;
-    sitting.train(&run, now, Some(checkpoint))
+    Ok(Ready { run, sitting, settings: now, checkpoint: Some(checkpoint) })
 }
 
 /// A run that was killed before its first checkpoint: nothing is lost but what the same settings make again. `began` are those that it began
 /// with, as far as its `args.toml` says so.
 fn begin_again(
-    run: &RunFolder,
+    run: RunFolder,
     began: &Options,
     mut options: Options,
     arguments: &Resume,
     made_from: Option<&Provenance>,
-) -> Result<u8> {
+) -> Result<Ready> {
     // A run that has ended had some; to train it anew over its results is not what whoever removed them has asked for.
     if run.metrics().is_file() {
         let what = "the run has ended and its checkpoints are gone: there is nothing to go on from; train anew with `trainer train`";
@@ -77,17 +96,17 @@ fn begin_again(
     options.device = arguments.device.clone().or(options.device);
     let split = run.split();
     match made_from {
-        Some(made_from) if made_from.settings.is_empty() => made_from.check_config(&began.to_toml()?, run)?,
+        Some(made_from) if made_from.settings.is_empty() => made_from.check_config(&began.to_toml()?, &run)?,
         Some(made_from) => {
             let mut was = made_from.settings.clone();
             let now = if split.is_file() {
-                settings_of(&options, run)?
+                settings_of(&options, &run)?
             } else {
                 // One that is cut anew is compared by the data's fingerprint.
                 was.remove("split.csv");
                 settings::without_split(&options, &device(&options)?)?
             };
-            for (setting, was, now) in given_anew(&was, &now, arguments, run)? {
+            for (setting, was, now) in given_anew(&was, &now, arguments, &run)? {
                 stream::tell(format_args!("changed: --{setting} {now} instead of {was}"));
             }
         }
@@ -106,11 +125,11 @@ fn begin_again(
     let made_from = sitting.made_from(&recorded)?;
     RunFolder::write(&run.args(), recorded.as_bytes())?;
     if !split.is_file() {
-        sitting.write_split(run)?;
+        sitting.write_split(&run)?;
     }
-    let settings = settings_of(&options, run)?;
-    Provenance { settings: settings.clone(), ..made_from }.write(run)?;
-    sitting.train(run, settings, None)
+    let settings = settings_of(&options, &run)?;
+    Provenance { settings: settings.clone(), ..made_from }.write(&run)?;
+    Ok(Ready { run, sitting, settings, checkpoint: None })
 }
 
 /// Compares data and machine with those that the run began with.

@@ -336,7 +336,7 @@ fn minutes(number: f64) -> Result<Option<Duration>> {
 }
 
 /// `90s`, `10m`, `1.5h`; a bare number is seconds.
-fn time(text: &str) -> Result<Duration> {
+pub(crate) fn time(text: &str) -> Result<Duration> {
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
     let scale = match unit {

@@ -1,6 +1,8 @@
 //! `trainer train`, and `trainer` without anything, which is the same without arguments.
 
-use std::cell::{Cell, RefCell};
+mod silent;
+
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,8 +12,7 @@ use models::Model;
 use serde_json::json;
 use tasks::{Calibration, Goal, Task};
 use trainer::{
-    Answers, Checkpoint, Ended, EpochSummary, Event, Glance, Job, Known, Provenance, Report, RunFolder, Seen, Settings,
-    memory,
+    Answers, Checkpoint, Ended, Event, Glance, Job, Known, Provenance, Report, RunFolder, Seen, Settings, memory,
 };
 
 use super::bar::Bar;
@@ -44,13 +45,7 @@ pub(crate) fn run(arguments: Train) -> Result<u8> {
     }
     let runs = options.runs.clone().unwrap_or_else(|| "runs".into());
     let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
-    let args = options.to_toml()?;
-    let made_from = sitting.made_from(&args)?;
-    let run = RunFolder::create(&runs, &name(&options))?;
-    RunFolder::write(&run.args(), args.as_bytes())?;
-    sitting.write_split(&run)?;
-    let settings = settings::of(&options, &run, &sitting.device.name)?;
-    Provenance { settings: settings.clone(), ..made_from }.write(&run)?;
+    let (run, settings) = sitting.begin(&runs, &name(&options))?;
     sitting.train(&run, settings, None)
 }
 
@@ -148,6 +143,18 @@ impl Sitting {
         })
     }
 
+    /// Makes the run's folder, with all that is known before it trains.
+    pub(crate) fn begin(&self, runs: &Path, name: &str) -> Result<(RunFolder, Settings)> {
+        let args = self.options.to_toml()?;
+        let made_from = self.made_from(&args)?;
+        let run = RunFolder::create(runs, name)?;
+        RunFolder::write(&run.args(), args.as_bytes())?;
+        self.write_split(&run)?;
+        let settings = settings::of(&self.options, &run, &self.device.name)?;
+        Provenance { settings: settings.clone(), ..made_from }.write(&run)?;
+        Ok((run, settings))
+    }
+
     /// What the run is made from; `args` is its `args.toml`.
     pub(crate) fn made_from(&self, args: &str) -> Result<Provenance> {
         let device = [self.device.name.as_str(), self.device.hardware.as_str()];
@@ -210,8 +217,7 @@ impl Sitting {
             ));
             return Ok(signals.code());
         }
-        let metrics = self.metrics(&report);
-        RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?).map_err(|error| run.lost(error))?;
+        let metrics = self.write_metrics(run, &report)?;
         log.ended(&report);
         let answers = report.answers.take();
         let best = report.best.take();
@@ -293,40 +299,18 @@ impl Sitting {
 
     fn job<'a>(&'a self, run: &'a RunFolder, settings: Settings, resume: Option<Checkpoint>) -> Job<'a> {
         Job {
-            config: &self.config,
-            dataset: self.dataset.clone(),
-            task: self.task.clone(),
-            device: self.device.device.clone(),
-            run,
             resume,
             provenance: self.provenance(),
             settings,
-            watch: None,
-            wants_answers: false,
-            save_now: None,
+            ..Job::new(&self.config, self.task.clone(), self.dataset.clone(), self.device.device.clone(), run)
         }
     }
 
-    /// Trains into `run` until the end, or until `go_on` says no after an epoch. Reports nothing; the exit code, if a signal came.
-    pub(crate) fn repeat(
-        mut self,
-        run: &RunFolder,
-        go_on: &mut dyn FnMut(&EpochSummary) -> bool,
-    ) -> Result<Option<u8>> {
-        let signals = Signals::listen()?;
-        let enough = Cell::new(false);
-        let mut bar = self.bar.take();
-        let job = self.job(run, Settings::new(), None);
-        let mut on_event = |event| {
-            if let Event::Epoch(summary) = &event {
-                enough.set(enough.get() || !go_on(summary));
-            }
-            bar.draw(&event);
-        };
-        let outcome = trainer::train(job, &|| signals.stop() || enough.get(), &mut on_event);
-        bar.finish();
-        outcome?;
-        Ok(signals.stop().then(|| signals.code()))
+    /// Writes `metrics.json`, and returns it.
+    fn write_metrics(&self, run: &RunFolder, report: &Report) -> Result<serde_json::Value> {
+        let metrics = self.metrics(report);
+        RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?).map_err(|error| run.lost(error))?;
+        Ok(metrics)
     }
 
     /// What a model file says about its making. No clock, run name, host or path: equal runs give equal files.

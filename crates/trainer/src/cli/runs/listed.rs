@@ -9,6 +9,7 @@ use models::ModelConfig;
 use serde::Serialize;
 use serde_json::Value;
 use trainer::RunFolder;
+use trainer::search::SearchFolder;
 
 use super::history::History;
 use crate::cli::bounded;
@@ -96,7 +97,8 @@ pub(crate) struct Listed {
 
 /// Whether a run was begun in `folder`.
 pub(crate) fn is_run(folder: &Path) -> bool {
-    SIGNS.iter().any(|name| folder.join(name).symlink_metadata().is_ok())
+    // A search's folder holds runs, and is none.
+    !SearchFolder::is_one(folder) && SIGNS.iter().any(|name| folder.join(name).symlink_metadata().is_ok())
 }
 
 impl Listed {
