@@ -168,7 +168,8 @@ pub(super) fn text(record: &Record, folder: &SearchFolder) -> String {
             at if at < fixed => 6 - at,
             _ => 0,
         },
-        least: (at >= fixed).then_some(6),
+        // A number of four digits is never cut: 0.0008368.
+        least: (at >= fixed).then_some(9),
     };
     let columns: Vec<Column> = (0..head.len()).map(column).collect();
     let cells = |trial: &&Trial| row(record, trial).iter().map(|cell| plain(cell)).collect::<Vec<_>>();
