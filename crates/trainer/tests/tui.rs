@@ -39,7 +39,8 @@ fn begin(folder: &Path, arguments: &[&str]) -> Option<Sitting> {
         eprintln!("skipped: there is no `setsid`");
         return None;
     }
-    let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    // Closed in the child: it would keep its own terminal open, and wait for itself to read it.
+    let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&user).unwrap();
     unlockpt(&user).unwrap();
     let terminal = File::from(ioctl_tiocgptpeer(&user, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
