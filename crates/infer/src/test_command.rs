@@ -88,7 +88,10 @@ impl SelfTest {
 fn line(at: usize, one: &Checked) -> String {
     let number = at + 1;
     if one.agrees() {
-        return format!("input {number}: the same, up to {:.1e} of its largest output", one.distance);
+        return match one.distance {
+            0.0 => format!("input {number}: the same, to the bit"),
+            distance => format!("input {number}: the same, up to {distance:.1e} of its largest output"),
+        };
     }
     let shown = |outputs: &[f32]| {
         let shown: Vec<String> = outputs.iter().take(SHOWN).map(ToString::to_string).collect();
