@@ -28,6 +28,8 @@ pub enum Purpose {
     Resample = 10,
     /// Made-up inputs of a model file.
     Example = 11,
+    /// Rows that a column is judged by: coordinates (0, 0).
+    Halves = 13,
     /// What a search tries: coordinates (trial, range).
     Tune = 12,
 }

@@ -154,6 +154,23 @@ const ENDLESS: [&str; 16] = [
 ];
 
 #[test]
+fn half_a_key_freezes_nothing_and_keeps_nobody_from_ending() {
+    let scratch = tempfile::tempdir().unwrap();
+    // The letter of another encoding, and the beginning of an escape sequence.
+    for half in [&b"\xe9"[..], b"\x1b["] {
+        let Some(mut sitting) = begin(scratch.path(), &ENDLESS) else { return };
+        sitting.until_seen("checkpoint");
+        sitting.user.write_all(half).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        sitting.resized([100, 30], "learning");
+        signal(&sitting.child, "-TERM");
+        let (code, lines) = sitting.ended();
+        assert_eq!(code, Some(143), "{lines}");
+        assert!(lines.contains("resume runs/run"), "{lines}");
+    }
+}
+
+#[test]
 fn keys_save_and_stop_and_the_run_goes_on_from_there() {
     let scratch = tempfile::tempdir().unwrap();
     let Some(mut sitting) = begin(scratch.path(), &ENDLESS) else { return };

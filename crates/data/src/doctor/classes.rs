@@ -40,7 +40,18 @@ pub(super) fn find(subject: &Subject<'_>, report: &mut Report) {
         report.add("class-missing", severity, what, missing, "add samples, or move some from another split");
     }
     if classes {
+        single(names, &train, report);
         balance(names, &train, report);
+    }
+}
+
+/// One class is nothing to learn; where there are no training samples at all, that is said elsewhere.
+fn single(names: &[String], train: &[u64], report: &mut Report) {
+    let mut there = (0..train.len()).filter(|&class| train[class] > 0);
+    if let (Some(only), None) = (there.next(), there.next()) {
+        let what = format!("all training samples are of one class, `{}`, and training refuses that", names[only]);
+        let group = Group::named(&names[only], format!("{} training samples", train[only]));
+        report.add("one-class", Severity::Error, what, vec![group], "give samples of another class to tell it from");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Columns that give the answer away: one of them alone predicts the target in rows that it wasn't fitted on.
 //!
 //! Each column is cut into values (text and few numbers) or 256 quantiles, every value answers with its most frequent class or its
-//! mean, fitted on every other row and measured on the rest, both ways round. No network does that by honest means from one column.
+//! mean, fitted on half of the rows, drawn at random, and measured on the others, both ways round. No network does that by honest means from one column.
 
 use std::collections::HashMap;
 
@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::Subject;
 use super::finding::{Group, Report, Severity};
 use crate::Targets;
+use crate::random::{Purpose, Random};
 use crate::table::{Cell, Prepared};
 
 /// Mean recall of the classes from which on a column leaks.
@@ -22,6 +23,8 @@ const ROWS: usize = 40;
 const CLASS_ROWS: u64 = 5;
 /// Quantiles that a column of many numbers is cut into.
 const QUANTILES: usize = 256;
+/// Rows that each of them should have at least, so that none has no row in one of the halves.
+const ROWS_OF_A_QUANTILE: usize = 16;
 
 /// What a column should not predict: classes, or numbers.
 enum Answer {
@@ -35,6 +38,9 @@ pub(super) fn find(table: &Prepared, subject: &Subject<'_>, report: &mut Report)
     if rows.len() < ROWS {
         return;
     }
+    // Rows may alternate: halves are drawn.
+    let mut rows = rows;
+    Random::new(0, Purpose::Halves, 0, 0).shuffle(&mut rows);
     let answers = answers(subject.targets, &rows);
     let leak = |(position, name): &(usize, String)| {
         let codes = codes(table, &rows, *position)?;
@@ -101,7 +107,7 @@ fn codes(table: &Prepared, rows: &[usize], position: usize) -> Option<Vec<usize>
         return (known.len() * 2 <= rows.len()).then_some(codes);
     }
     numbers.sort_by(f64::total_cmp);
-    let cuts = QUANTILES.min(rows.len() / 8).max(2);
+    let cuts = QUANTILES.min(rows.len() / ROWS_OF_A_QUANTILE).max(2);
     let edges: Vec<f64> = (1..cuts).map(|cut| numbers[numbers.len() * cut / cuts]).collect();
     let code = |&row: &usize| match table.value(row, position) {
         Cell::Number(number) => 1 + edges.partition_point(|edge| *edge <= number),

@@ -180,6 +180,37 @@ fn a_noisy_and_a_dark_image_among_photos_are_told() {
 }
 
 #[test]
+fn images_of_one_class_are_an_error_as_training_refuses_them() {
+    let root = tempfile::tempdir().unwrap();
+    (0..20).for_each(|n| save(root.path(), &format!("cat/{n}.png"), scene(n, 40)));
+    let report = examined(root.path());
+    assert_eq!(found(&report, "one-class").severity, Severity::Error, "{:?}", report.findings);
+}
+
+#[test]
+fn a_column_leaks_in_whatever_order_the_rows_stand_and_however_many_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.csv");
+    let rows = (0..300).map(|n| {
+        let class = ["n", "p"][n % 2];
+        format!("{},{},{class}\n", n * 7919 % 101, ["no", "yes"][n % 2])
+    });
+    fs::write(&file, format!("a,leak,y\n{}", rows.collect::<String>())).unwrap();
+    let report = examine(&file, &by("y")).unwrap();
+    assert_eq!(names(found(&report, "leaking-column")), [["leak"]]);
+    for (n, seed) in [(300, 1), (300, 2), (1000, 3), (2000, 4), (5000, 5)] {
+        let mut random = crate::random::Random::new(seed, crate::random::Purpose::Bench, 0, 0);
+        let rows = (0..n).map(|_| {
+            let (y, a) = (random.uniform(), random.uniform());
+            format!("{a},{},{y}\n", 2.0 * y + 1.0)
+        });
+        fs::write(&file, format!("a,leak,y\n{}", rows.collect::<String>())).unwrap();
+        let report = examine(&file, &by("y")).unwrap();
+        assert_eq!(names(found(&report, "leaking-column")), [["leak"]], "{n} rows by seed {seed}");
+    }
+}
+
+#[test]
 fn a_class_folder_that_a_split_lacks_is_an_error_beside_the_other_findings() {
     let root = folder();
     fs::remove_dir_all(root.path().join("test/dog")).unwrap();

@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
     let range = Range { from: arguments.from, to: arguments.to, steps: arguments.steps };
     range.check()?;
     if let Some(page) = &arguments.page {
-        settle::check_place("--page", page)?;
+        settle::check_place("--page", page, &["html", "htm", "svg", "png"], &[b"<!DOCTYPE html", b"<svg", b"\x89PNG"])?;
     }
     let options = layered(arguments.options, arguments.recipe.as_deref())?;
     let (options, dataset) = settled(options, arguments.quiet)?;

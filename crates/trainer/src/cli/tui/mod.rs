@@ -14,6 +14,7 @@ mod tests;
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -170,6 +171,7 @@ fn show(shared: &Shared, mut screen: Terminal, look: &Look) -> io::Result<()> {
     let colours = Colours::of_environment();
     let [mut drawn, mut measured, mut looked]: [Option<Instant>; 3] = [None; 3];
     let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
+    let keys = Keys::listen()?;
     while terminal::is_up() && !shared.signals.stop() && !shared.over.load(Ordering::Relaxed) {
         if is_due(measured, MEMORY_EVERY) {
             measured = Some(Instant::now());
@@ -187,22 +189,57 @@ fn show(shared: &Shared, mut screen: Terminal, look: &Look) -> io::Result<()> {
             // Training waits while a picture is made, but not while the terminal takes it.
             screen.draw(|frame| draw::draw(frame, &shared.state(), Instant::now(), colours))?;
         }
-        if event::poll(KEYS_EVERY)? {
-            match pressed(&event::read()?) {
-                Some(Key::Stop) => shared.signals.interrupt(),
-                Some(Key::Save) => {
-                    shared.save_now.store(true, Ordering::Relaxed);
-                    shared.state().save_asked = true;
-                }
-                Some(Key::Suspend) => {
-                    terminal::suspend()?;
-                    screen = terminal::screen()?;
-                }
-                None => {}
+        match keys.pressed.recv_timeout(KEYS_EVERY) {
+            Ok(Key::Stop) => shared.signals.interrupt(),
+            Ok(Key::Save) => {
+                shared.save_now.store(true, Ordering::Relaxed);
+                shared.state().save_asked = true;
             }
+            Ok(Key::Suspend) => {
+                terminal::suspend()?;
+                screen = terminal::screen()?;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            // The terminal is gone.
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     Ok(())
+}
+
+/// Reads keys in a thread that nobody waits for: of a key that the terminal sends in part, such as a letter in another encoding than UTF-8, the
+/// rest may never come.
+struct Keys {
+    pressed: Receiver<Key>,
+    over: Arc<AtomicBool>,
+}
+
+impl Keys {
+    fn listen() -> io::Result<Self> {
+        let (sender, pressed) = channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let own = over.clone();
+        std::thread::Builder::new().name("keys".into()).spawn(move || {
+            while !own.load(Ordering::Relaxed) {
+                let key = match event::poll(KEYS_EVERY) {
+                    Ok(true) => event::read().map(|input| pressed_key(&input)),
+                    other => other.map(|_| None),
+                };
+                match key {
+                    Ok(Some(key)) if sender.send(key).is_err() => break,
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+            }
+        })?;
+        Ok(Self { pressed, over })
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What a key asks for.
@@ -213,7 +250,7 @@ enum Key {
     Suspend,
 }
 
-fn pressed(input: &Input) -> Option<Key> {
+fn pressed_key(input: &Input) -> Option<Key> {
     let KeyEvent { code: KeyCode::Char(letter), modifiers, .. } = input.as_key_press_event()? else { return None };
     match (letter, modifiers.contains(KeyModifiers::CONTROL)) {
         ('c', true) | ('q' | 'Q', false) => Some(Key::Stop),

@@ -12,7 +12,7 @@ use trainer::{EpochSummary, Event, Found, Glance};
 use super::colours::Colours;
 use super::draw::draw;
 use super::state::State;
-use super::{Input, Key, KeyCode, KeyEvent, KeyModifiers, pressed, refused};
+use super::{Input, Key, KeyCode, KeyEvent, KeyModifiers, pressed_key, refused};
 
 const SIZES: [[u16; 2]; 4] = [[1, 1], [20, 5], [80, 24], [200, 60]];
 
@@ -245,7 +245,7 @@ fn what_is_no_terminal_for_people_is_refused_in_words() {
 
 #[test]
 fn keys_do_what_the_last_line_says_and_others_nothing() {
-    let key = |letter, modifiers| pressed(&Input::Key(KeyEvent::new(KeyCode::Char(letter), modifiers)));
+    let key = |letter, modifiers| pressed_key(&Input::Key(KeyEvent::new(KeyCode::Char(letter), modifiers)));
     let (none, control) = (KeyModifiers::NONE, KeyModifiers::CONTROL);
     assert_eq!(
         ['s', 'S', 'q', 'Q'].map(|letter| key(letter, none)),
@@ -254,5 +254,5 @@ fn keys_do_what_the_last_line_says_and_others_nothing() {
     assert_eq!([key('c', control), key('z', control)], [Key::Stop, Key::Suspend].map(Some));
     // Ctrl-S and Ctrl-Q hold and free the output of a terminal that is not ours.
     assert_eq!([key('c', none), key('z', none), key('x', none), key('s', control), key('q', control)], [None; 5]);
-    assert_eq!(pressed(&Input::Resize(1, 1)), None);
+    assert_eq!(pressed_key(&Input::Resize(1, 1)), None);
 }
