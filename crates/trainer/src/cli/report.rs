@@ -159,7 +159,7 @@ pub(crate) fn trust(coverage: &Coverage) -> Vec<String> {
 
 /// Four digits that matter: `0.9812`, `48210`, `0.00001234`, `3.828e29`.
 pub(crate) fn significant(value: f64) -> String {
-    if value.abs() >= 1e9 {
+    if value.abs() >= 1e9 || value != 0.0 && value.abs() < 1e-5 {
         return format!("{value:.3e}");
     }
     let magnitude = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
