@@ -1,16 +1,9 @@
 //! What layers look for: the weights of convolutions as pictures, and those of a perceptron's first layer, whose rows are as large as the
 //! image that they look at.
 
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    tensor::Tensor,
-};
 use data::InputSpec;
 
-use crate::{
-    Kind, Model, ModelConfig,
-    parameters::{Path, turned},
-};
+use crate::{Kind, Model, ModelConfig, NamedTensor, named_tensors};
 
 /// The weights of one layer, filter by filter.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,55 +20,26 @@ pub struct Filters {
 /// The filters of all convolutions, in the order of computation; of an MLP on images the weights of its first layer, each unit's as an image.
 /// An MLP on a table has none.
 pub fn filters(model: &Model) -> Vec<Filters> {
-    collect(model, usize::MAX)
-}
-
-/// The filters that look at the input itself: the first of [`filters`], and nothing else is read.
-pub fn first_filters(model: &Model) -> Option<Filters> {
-    collect(model, 1).pop()
-}
-
-fn collect(model: &Model, most: usize) -> Vec<Filters> {
-    let image = match (model.config(), model.input()) {
+    // The image whose pixels the next matrix takes.
+    let mut image = match (model.config(), model.input()) {
         (ModelConfig::Mlp(_), InputSpec::Image(_)) => Some(model.input().shape()),
         _ => None,
     };
-    let mut collect = Collect { path: Path::default(), image, most, found: Vec::new() };
-    model.visit(&mut collect);
-    collect.found
+    let weights = named_tensors(model).into_iter().filter(|tensor| tensor.kind == Kind::Weight);
+    weights.filter_map(|weight| of(&weight, image.take())).collect()
 }
 
-struct Collect {
-    path: Path,
-    /// The image whose pixels the next matrix takes, `[channels, height, width]`.
-    image: Option<[usize; 3]>,
-    most: usize,
-    found: Vec<Filters>,
+/// The filters that look at the input itself: the first of [`filters`].
+pub fn first_filters(model: &Model) -> Option<Filters> {
+    filters(model).into_iter().next()
 }
 
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.found.len() == self.most || self.path.kind() != Kind::Weight {
-            return;
-        }
-        let shape = match (&param.lazy_shape()[..], self.image) {
-            (&[filters, channels, height, width], _) => [filters, channels, height, width],
-            // In memory a matrix is `[inputs, outputs]`.
-            (&[_, units], Some([channels, height, width])) => [units, channels, height, width],
-            _ => return,
-        };
-        self.image = None;
-        let name = self.path.name();
-        let layer = name.rsplit_once('.').map_or(name.as_str(), |(layer, _)| layer).to_owned();
-        let values = turned(param.val().into_data().convert::<f32>()).iter::<f32>().collect();
-        self.found.push(Filters { layer, shape, values });
-    }
+fn of(weight: &NamedTensor, image: Option<[usize; 3]>) -> Option<Filters> {
+    let shape = match (&weight.data.shape()[..], image) {
+        (&[filters, channels, height, width], _) => [filters, channels, height, width],
+        (&[units, _], Some([channels, height, width])) => [units, channels, height, width],
+        _ => return None,
+    };
+    let layer = weight.name.rsplit_once('.').map_or(weight.name.as_str(), |(layer, _)| layer).to_owned();
+    Some(Filters { layer, shape, values: weight.data.iter::<f32>().collect() })
 }

@@ -72,29 +72,29 @@ pub fn load_tensors(model: Model, tensors: HashMap<String, TensorData>) -> Resul
 
 /// Where a traversal is: the names that PyTorch would have, and the module that they end in.
 #[derive(Default)]
-pub(crate) struct Path {
+struct Path {
     names: Vec<Option<String>>,
     containers: Vec<String>,
 }
 
 impl Path {
-    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+    fn enter(&mut self, name: &str, container: &str) {
         // Which architecture or which normalisation it is, is no part of a name; nor is the model itself.
         let skipped = container.starts_with("Enum:") || container == "Struct:Model";
         self.names.push((!skipped).then(|| name.to_owned()));
         self.containers.push(container.to_owned());
     }
 
-    pub(crate) fn exit(&mut self) {
+    fn exit(&mut self) {
         self.names.pop();
         self.containers.pop();
     }
 
-    pub(crate) fn name(&self) -> String {
+    fn name(&self) -> String {
         self.names.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    fn kind(&self) -> Kind {
         let name = self.names.iter().flatten().last().map_or("", String::as_str);
         let norm = self.containers.last().is_some_and(|container| container.ends_with("Norm"));
         match name {
@@ -197,7 +197,7 @@ fn fitting(name: &str, given: Option<TensorData>, expected: &[usize]) -> Result<
 }
 
 /// A matrix transposed, anything else as it is: between Burn's `[inputs, outputs]` and PyTorch's `[outputs, inputs]`.
-pub(crate) fn turned(data: TensorData) -> TensorData {
+fn turned(data: TensorData) -> TensorData {
     match (&data.shape()[..], data.as_slice::<f32>()) {
         (&[rows, columns], Ok(values)) => TensorData::new(transpose(values, rows, columns), [columns, rows]),
         _ => data,
