@@ -5,11 +5,12 @@ mod exclude;
 mod file;
 mod strata;
 
+use std::io::Write;
 use std::path::Path;
 
 use crate::error::near;
 use crate::regular::{read_regular, regular};
-use crate::{Error, OpenOptions, Sources, Targets};
+use crate::{Error, OpenOptions, Sources, Targets, replace};
 
 pub use exclude::write_exclude;
 pub use file::write_csv;
@@ -54,6 +55,25 @@ fn listed(path: &Path, n: usize) -> Result<Vec<u8>, Error> {
         return Err(Error::malformed(path, "file", format!("at most {most} bytes for {n} samples"), len));
     }
     read_regular(path, most).map_err(|source| Error::io(path, source))
+}
+
+/// Writes a CSV of `header` and `rows` to `path`, whole or not at all.
+///
+/// # Errors
+/// The file system's.
+pub fn write_rows<const N: usize, T: AsRef<[u8]>>(
+    path: &Path,
+    header: [&str; N],
+    rows: impl Iterator<Item = [T; N]>,
+) -> Result<(), Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let fail = |error: csv::Error| Error::write(path, std::io::Error::other(error));
+    writer.write_record(header).map_err(fail)?;
+    for row in rows {
+        writer.write_record(row).map_err(fail)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| Error::write(path, std::io::Error::other(error.to_string())))?;
+    replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::write(path, source))
 }
 
 impl Part {

@@ -133,8 +133,8 @@ impl Report {
         self.findings.push(Finding { code, severity, what: what.into(), places, advice: advice.into() });
     }
 
-    /// The worst first; otherwise the order in which they were looked for.
-    pub(super) fn finish(&mut self) {
+    /// Puts the findings in order, once all are added: the worst first; otherwise the order in which they were looked for.
+    pub fn finish(&mut self) {
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         self.exclude.sort_unstable();
         self.exclude.dedup_by(|a, b| a.0 == b.0);

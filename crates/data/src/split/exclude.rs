@@ -2,26 +2,19 @@
 //! proposes one; anybody may write one. Samples are named as in split.csv.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
-use super::{Split, listed};
+use super::{Split, listed, write_rows};
 use crate::error::near;
-use crate::{Error, Sources, replace};
+use crate::{Error, Sources};
 
 /// Writes the list of (sample, reason) to `path`, whole or not at all.
 ///
 /// # Errors
 /// The file system's.
 pub fn write_exclude(path: &Path, samples: &[(String, String)]) -> Result<(), Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let fail = |error: csv::Error| Error::write(path, std::io::Error::other(error));
-    writer.write_record(["sample", "reason"]).map_err(fail)?;
-    for (sample, reason) in samples {
-        writer.write_record([sample, reason]).map_err(fail)?;
-    }
-    let bytes = writer.into_inner().map_err(|error| Error::write(path, std::io::Error::other(error.to_string())))?;
-    replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::write(path, source))
+    let rows = samples.iter().map(|(sample, reason)| [sample.as_str(), reason.as_str()]);
+    write_rows(path, ["sample", "reason"], rows)
 }
 
 /// Takes the samples that the list `path` names out of `split`, and says in a note how many that were.

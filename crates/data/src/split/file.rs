@@ -2,12 +2,11 @@
 //! `--split`. Samples that `--limit` left out are `unused`.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
-use super::{Part, Split, listed};
+use super::{Part, Split, listed, write_rows};
 use crate::error::near;
-use crate::{Dataset, Error, Sources, replace};
+use crate::{Dataset, Error, Sources};
 
 /// Writes the split of `dataset` to `path`, whole or not at all.
 ///
@@ -19,14 +18,8 @@ pub fn write_csv(path: &Path, dataset: &Dataset) -> Result<(), Error> {
     for (indices, word) in [(train, "train"), (val, "val"), (test, "test")] {
         indices.iter().for_each(|&index| words[index as usize] = word);
     }
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let fail = |error: csv::Error| Error::write(path, std::io::Error::other(error));
-    writer.write_record(["sample", "split"]).map_err(fail)?;
-    for (index, word) in words.into_iter().enumerate() {
-        writer.write_record([dataset.sources.name(index).as_str(), word]).map_err(fail)?;
-    }
-    let bytes = writer.into_inner().map_err(|error| Error::write(path, std::io::Error::other(error.to_string())))?;
-    replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::write(path, source))
+    let rows = words.into_iter().enumerate().map(|(index, word)| [dataset.sources.name(index), word.to_owned()]);
+    write_rows(path, ["sample", "split"], rows)
 }
 
 /// Reads which part each of the `n` samples of `sources` belongs to; [`Part::Unassigned`] stands for samples that are left out.

@@ -1,7 +1,6 @@
 //! `trainer doctor --trained MODEL`: the targets that a trained model contradicts, as a finding and as a list. What is in doubt is
 //! `tasks::Doubts`'.
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -116,17 +115,13 @@ fn add(task: &Task, suspects: &[Suspect], answered: usize, report: &mut Report) 
             report.add("probable-label-error", Severity::Warning, what, groups.collect(), advice);
         }
     }
-    report.findings.sort_by_key(|finding| Reverse(finding.severity));
+    report.finish();
 }
 
 /// Writes all of them, to be looked through: an exclude list with `split` and `strength` beside `sample` and `reason`.
 pub(super) fn write(file: &Path, suspects: &[Suspect]) -> Result<()> {
-    let failed = |source| trainer::Error::Io { doing: "write", path: file.to_owned(), source };
-    let mut rows = csv::Writer::from_writer(Vec::new());
-    rows.write_record(["sample", "reason", "split", "strength"])?;
-    for Suspect { sample, reason, split, strength } in suspects {
-        rows.write_record([sample, reason, *split, &format!("{strength:.4}")])?;
-    }
-    let bytes = rows.into_inner().map_err(|error| failed(std::io::Error::other(error.to_string())))?;
-    Ok(data::replace(file, |out| std::io::Write::write_all(out, &bytes)).map_err(failed)?)
+    let rows = suspects.iter().map(|Suspect { sample, reason, split, strength }| {
+        [sample.clone(), reason.clone(), (*split).to_owned(), format!("{strength:.4}")]
+    });
+    Ok(data::split::write_rows(file, ["sample", "reason", "split", "strength"], rows)?)
 }
