@@ -12,11 +12,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod checked;
 mod error;
 mod predictor;
-mod self_test;
 
+pub use checked::Checked;
 pub use error::Error;
 pub use predictor::{BATCH, Predictor, Sample};
-pub use self_test::Checked;
 pub use tasks::{Calibration, Prediction, Reading, Scored};

@@ -8,8 +8,8 @@ mod pipeline;
 mod predict;
 mod runs;
 mod samples;
+mod self_test;
 mod sources;
-mod test_command;
 mod usage;
 
 use std::io::{self, Write};
@@ -40,7 +40,7 @@ const AFTER: &str = "Exit codes: 0 all predicted, 1 internal error, 2 wrong usag
 enum Command {
     #[command(allow_negative_numbers = true)]
     Predict(predict::Predict),
-    SelfTest(test_command::SelfTest),
+    SelfTest(self_test::SelfTest),
     /// Print the completions of a shell: infer completions bash > /etc/bash_completion.d/infer
     Completions {
         /// The shell

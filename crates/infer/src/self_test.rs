@@ -1,46 +1,106 @@
-//! Whether a model answers here as it did where it was trained: its golden inputs, through everything that a user's go through.
+//! `infer self-test`: what `Predictor::self_test` finds, for people and for programs.
 
-use data::Inputs;
-use models::{Golden, TOLERANCE};
-use serde::Serialize;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
-use crate::{Error, Predictor, Sample};
+use infer::{Checked, Predictor};
+use models::Golden;
+use serde_json::json;
 
-/// One golden input, answered again.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Checked {
-    /// Its outputs where the model was trained, before softmax or any other reading.
-    pub expected: Vec<f32>,
-    /// Its outputs here.
-    pub found: Vec<f32>,
-    /// The largest difference, beside the largest expected output (or 1); infinite where an output isn't finite.
-    pub distance: f32,
+use crate::failure::{Failure, tell};
+use crate::runs;
+
+/// Outputs that are printed of an input that differs.
+const SHOWN: usize = 5;
+
+/// Answer the made-up inputs that a model file carries, and compare with what it answered where it was trained; exit with 6 if it
+/// answers something else here
+#[derive(Debug, clap::Args)]
+pub(crate) struct SelfTest {
+    /// A model file, or the folder of a run, whose weights/best.safetensors is taken
+    model: PathBuf,
+    /// text for people, json for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// auto, cpu, flex, ndarray, cuda, metal, vulkan, wgpu; with :N for one of several
+    #[arg(long, env = "STRIATE_DEVICE", value_name = "NAME", default_value = "auto")]
+    device: String,
 }
 
-impl Checked {
-    /// Whether the outputs are the same but for what the order of sums leaves open: a distance of at most 1e-4.
-    pub fn agrees(&self) -> bool {
-        self.distance <= TOLERANCE
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
 }
 
-impl Predictor {
-    /// Decodes the golden inputs of the model's file and answers them on this device, by the same functions as any other input. `None` where
-    /// the file has none.
-    ///
-    /// # Errors
-    /// If one of them is no input of this model, or the device fails.
-    pub fn self_test(&self) -> Result<Option<Vec<Checked>>, Error> {
-        self.golden().map(|golden| (0..golden.inputs.len()).map(|at| self.check(golden, at)).collect()).transpose()
-    }
-
-    fn check(&self, golden: &Golden, at: usize) -> Result<Checked, Error> {
-        let inputs = golden.inputs[at].inputs(self.input()).map_err(|what| Error::Golden { at, what })?;
-        let sample = match inputs {
-            Inputs::Pixels(pixels) => Sample::pixels(pixels),
-            Inputs::Floats(features) => Sample::features(features),
+impl SelfTest {
+    /// Fails if an answer differs, or there is nothing to compare.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let file = runs::model_file(&self.model)?;
+        let selected = device::select(&self.device)?;
+        selected.note.iter().for_each(tell);
+        let predictor = Predictor::load(&file, &selected.device)?;
+        let Some(checked) = predictor.self_test()? else {
+            let what = "holds no golden inputs (it is of an older version, or its table has more than 1,000 columns); train again";
+            return Err(Failure::model(anyhow::anyhow!("`{}` {what}", file.display())));
         };
-        let found = self.outputs(self.gather(&[sample])?)?;
-        Ok(Checked { expected: golden.outputs[at].clone(), distance: golden.distance(at, &found), found })
+        let mut out = io::stdout().lock();
+        match self.format {
+            Format::Json => writeln!(
+                out,
+                "{}",
+                json!({
+                    "v": 1,
+                    "model": file,
+                    "device": selected.name,
+                    "tolerance": Golden::TOLERANCE,
+                    "agrees": checked.iter().all(Checked::agrees),
+                    // JSON has no infinity.
+                    "inputs": checked.iter().map(|one| json!({
+                        "agrees": one.agrees(),
+                        "distance": one.distance.is_finite().then_some(one.distance),
+                        "expected": one.expected,
+                        "found": one.found,
+                    })).collect::<Vec<_>>(),
+                })
+            )?,
+            Format::Text => {
+                for (at, one) in checked.iter().enumerate() {
+                    writeln!(out, "{}", line(at, one))?;
+                }
+            }
+        }
+        out.flush()?;
+        let differ = checked.iter().filter(|one| !one.agrees()).count();
+        if differ > 0 {
+            let what = format!(
+                "{differ} of {} inputs are answered otherwise on {} than where `{}` was trained; try --device cpu, and look at the driver",
+                checked.len(),
+                selected.name,
+                file.display()
+            );
+            return Err(Failure::differs(anyhow::anyhow!(what)));
+        }
+        Ok(())
     }
+}
+
+fn line(at: usize, one: &Checked) -> String {
+    let number = at + 1;
+    if one.agrees() {
+        return match one.distance {
+            0.0 => format!("input {number}: the same, to the bit"),
+            distance => format!("input {number}: the same, up to {distance:.1e} of its largest output"),
+        };
+    }
+    let shown = |outputs: &[f32]| {
+        let shown: Vec<String> = outputs.iter().take(SHOWN).map(ToString::to_string).collect();
+        format!("{}{}", shown.join(", "), if outputs.len() > SHOWN { ", ..." } else { "" })
+    };
+    format!(
+        "input {number}: differs by {:.1e} of its largest output: expected {}; found {}",
+        one.distance,
+        shown(&one.expected),
+        shown(&one.found)
+    )
 }

@@ -6,10 +6,6 @@ use serde::{Deserialize, Serialize};
 
 /// Examples that a file may hold.
 const MOST: usize = 16;
-/// By how much an output may differ, beside the largest of its example (or 1): what 32-bit floats leave open where sums are added in another
-/// order.
-pub const TOLERANCE: f32 = 1e-4;
-
 /// Inputs and outputs that belong together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(expecting = "an object with the keys `inputs` and `outputs`")]
@@ -21,6 +17,10 @@ pub struct Golden {
 }
 
 impl Golden {
+    /// By how much an output may differ, beside the largest of its example (or 1): what 32-bit floats leave open where sums are added in another
+    /// order.
+    pub const TOLERANCE: f32 = 1e-4;
+
     /// What a network that takes `input` answers now, if asked by `answer`. `None` where there are no examples for it, or an answer isn't finite.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Golden {
     }
 
     /// How far `found` is from the outputs of example `at`: the largest difference, beside the largest of these outputs (or 1). NaN counts as
-    /// infinite. They agree up to [`TOLERANCE`].
+    /// infinite. They agree up to [`Self::TOLERANCE`].
     pub fn distance(&self, at: usize, found: &[f32]) -> f32 {
         let expected = self.outputs.get(at).map(Vec::as_slice).unwrap_or_default();
         if expected.len() != found.len() {

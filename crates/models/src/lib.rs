@@ -35,7 +35,7 @@ pub use error::Error;
 pub use features::{FeatureMap, feature_maps};
 pub use file::{FORMAT, ModelFile, ModelHeader, VERSION};
 pub use filters::{Filters, filters, first_filters};
-pub use golden::{Golden, TOLERANCE};
+pub use golden::Golden;
 pub use init::Init;
 pub use kernels::Plan;
 pub use layers::{Normalisation, Padding, PoolConfig, PoolKind};
