@@ -18,16 +18,25 @@ const COMMANDS: [(&str, &[&str]); 7] = [
     ("cargo test -p models", &["-p", "models", "-e", "normal,build,dev"]),
 ];
 
+/// Below the device crate lies Burn with its default backend, and little else.
+const BELOW: &[&str] = &["-p", "device", "-e", "normal,build"];
+
 /// Crates below Burn whose features differ between two commands.
 pub(crate) fn broken() -> Result<Vec<String>> {
-    // Below the device crate lies Burn with its default backend, and little else.
-    let mut below = tree(&["-p", "device", "-e", "normal,build"], "{p}")?;
-    below.retain(|package| !package.starts_with("device "));
+    // Procedural macros are built for themselves, with features of their own: a crate below Burn may be below some macro that Burn
+    // doesn't use, too. Those below Burn's macros alone are looked at with them.
+    let mut linked = tree(BELOW, "{p}", "no-proc-macro")?;
+    linked.retain(|package| !package.starts_with("device "));
+    let mut expanding = tree(BELOW, "{p}", "")?;
+    expanding.retain(|package| !linked.contains(package) && !package.starts_with("device "));
     let mut resolved = Vec::new();
     for (command, arguments) in COMMANDS {
-        let all = tree(arguments, "{p}|{f}")?;
-        let kept = all.into_iter().filter(|line| line.split('|').next().is_some_and(|package| below.contains(package)));
-        resolved.push((command, kept.collect::<BTreeSet<String>>()));
+        let mut lines = BTreeSet::new();
+        for (below, without) in [(&linked, "no-proc-macro"), (&expanding, "")] {
+            let all = tree(arguments, "{p}|{f}", without)?.into_iter();
+            lines.extend(all.filter(|line| line.split('|').next().is_some_and(|package| below.contains(package))));
+        }
+        resolved.push((command, lines));
     }
     Ok(differences(&resolved))
 }
@@ -48,9 +57,13 @@ fn differences(resolved: &[(&str, BTreeSet<String>)]) -> Vec<String> {
     broken
 }
 
-fn tree(arguments: &[&str], format: &str) -> Result<BTreeSet<String>> {
+/// Lines of `cargo tree`, of whose edges those of `without` are left out.
+fn tree(arguments: &[&str], format: &str, without: &str) -> Result<BTreeSet<String>> {
     let mut all = vec!["tree", "--prefix", "none", "-f", format];
     all.extend(arguments);
+    if !without.is_empty() {
+        all.extend(["-e", without]);
+    }
     let text = workspace::output(&mut workspace::cargo(&all))?;
     // `(*)` marks a repetition; the workspace's own crates and headings of sections are no concern of Burn's.
     let lines = text.lines().map(|line| line.replace(" (*)", "").replace(" (proc-macro)", ""));
