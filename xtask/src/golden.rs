@@ -35,14 +35,14 @@ fn python() -> Result<String> {
     let named = std::env::var("PYTHON").ok();
     let candidates = named.map_or_else(|| vec!["python3".to_owned(), "python".to_owned()], |named| vec![named]);
     for candidate in &candidates {
-        let asked = Command::new(candidate).args(["-c", "import numpy, sklearn, torch"]).output();
+        let asked = Command::new(candidate).args(["-c", "import numpy, sklearn, torch, torchvision"]).output();
         if asked.is_ok_and(|answer| answer.status.success()) {
             return Ok(candidate.clone());
         }
     }
     bail!(
-        "no Python with torch, numpy and scikit-learn ({} tried); `python3 -m venv golden-env && golden-env/bin/pip install torch numpy \
-         scikit-learn safetensors`, then `PYTHON=golden-env/bin/python cargo xtask golden`",
+        "no Python with torch, torchvision, numpy and scikit-learn ({} tried); `python3 -m venv golden-env && golden-env/bin/pip install torch torchvision \
+         numpy scikit-learn safetensors`, then `PYTHON=golden-env/bin/python cargo xtask golden`",
         candidates.join(", ")
     )
 }

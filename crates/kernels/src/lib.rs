@@ -43,7 +43,7 @@ mod tile;
 mod unplanned;
 
 pub use check::{Check, check};
-pub use conv::{After, MaxPool, conv2d, conv2d_bridged, conv2d_composed};
+pub use conv::{After, Window, conv2d, conv2d_bridged, conv2d_composed};
 #[cfg(feature = "flex")]
 pub use flex::is_flex;
 pub use host::{share_between, threads, vectors};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing where something must be has failed")]
 
 use burn::tensor::{Device, Int, Tensor, TensorData, ops::ConvOptions};
-use kernels::{After, Join, MaxPool};
+use kernels::{After, Join, Window};
 
 /// A tensor on the device, of numbers that don't matter.
 fn made<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -19,7 +19,7 @@ fn x(device: &Device) -> Tensor<4> {
 
 const OPERATIONS: [Operation; 11] = [
     ("convolution", |device| {
-        let after = After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) };
+        let after = After { relu: true, pool: Some(Window { size: 2, stride: 2, padding: 0 }) };
         let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
         drop(kernels::conv2d(x(device), made([6, 4, 3, 3], device), Some(made([6], device)), options, after));
     }),
@@ -39,7 +39,7 @@ const OPERATIONS: [Operation; 11] = [
         let join = Join { bridge: None, relu: true };
         drop(kernels::batch_norm_train(x(device), [made([4], device), made([4], device)], 1e-5, join));
     }),
-    ("maximum pooling", |device| drop(kernels::max_pool2d(x(device), 2, 2, true))),
+    ("maximum pooling", |device| drop(kernels::max_pool2d(x(device), Window { size: 2, stride: 2, padding: 0 }, true))),
     ("average pooling", |device| drop(kernels::avg_pool2d(x(device), 2, 2))),
     ("mean of each channel", |device| drop(kernels::global_average(x(device)))),
     ("bridge with more channels", |device| drop(kernels::subsample(x(device), 2, 1, 1))),

@@ -7,7 +7,7 @@
 )]
 
 use burn::tensor::{DType, Device, Tensor, TensorData, ops::ConvOptions};
-use kernels::{After, MaxPool};
+use kernels::{After, Window};
 use proptest::prelude::*;
 
 mod parity;
@@ -86,8 +86,10 @@ fn cases() -> impl Strategy<Value = Case> {
         (1usize..5, 1usize..20, 2usize..4),
         (Just(1), Just(1), 2usize..40)
     ];
-    let pool =
-        prop_oneof![Just(None), (1usize..4, 1usize..4).prop_map(|(size, stride)| Some(MaxPool { size, stride }))];
+    let pool = prop_oneof![
+        Just(None),
+        (1usize..4, 1usize..4).prop_map(|(size, stride)| Some(Window { size, stride, padding: 0 }))
+    ];
     (1usize..6, [side(), side()], groups, pool, any::<[bool; 4]>()).prop_filter_map(
         "a window fits",
         |(batch, sides, groups, pool, flags)| {
@@ -107,7 +109,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 let (kernel, stride, before, after, dilation, _) = sides[axis];
                 ([rows.0, columns.0][axis] + before + after - dilation * (kernel - 1) - 1) / stride + 1
             };
-            let fits = pool.is_none_or(|pool: MaxPool| pool.size <= out(0).min(out(1)));
+            let fits = pool.is_none_or(|pool: Window| pool.size <= out(0).min(out(1)));
             fits.then(|| Case {
                 x: [batch, inputs * groups, rows.0, columns.0],
                 weight: [outputs * groups, inputs, rows.1, columns.1],
@@ -137,13 +139,14 @@ fn plain(x: [usize; 4], weight: [usize; 4]) -> Case {
 
 #[test]
 fn networks_of_the_bench_agree() {
-    let pooled = After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) };
+    let pooled = After { relu: true, pool: Some(Window { size: 2, stride: 2, padding: 0 }) };
     for case in [
         Case { after: pooled, ..plain([5, 1, 28, 28], [32, 1, 3, 3]) },
         Case { after: pooled, ..plain([5, 32, 14, 14], [64, 32, 3, 3]) },
         plain([3, 64, 9, 9], [64, 1, 3, 3]),
         Case { options: ConvOptions::new([2, 2], [1, 1], [1, 1], 1), ..plain([3, 16, 32, 32], [32, 16, 3, 3]) },
         plain([2, 3, 70, 70], [40, 3, 3, 3]),
+        Case { options: ConvOptions::new([2, 2], [3, 3], [1, 1], 1), ..plain([4, 3, 67, 67], [64, 3, 7, 7]) },
         Case { turned: true, bridged: true, ..plain([5, 16, 32, 32], [16, 16, 3, 3]) },
     ] {
         agree(&case).unwrap();
@@ -174,7 +177,7 @@ fn what_is_no_number_stays_none() {
     for after in [
         After::default(),
         After { relu: true, pool: None },
-        After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) },
+        After { relu: true, pool: Some(Window { size: 2, stride: 2, padding: 0 }) },
     ] {
         let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
         let found = kernels::conv2d(x(DType::F32), weight(DType::F32), None, options.clone(), after);
@@ -198,7 +201,7 @@ fn differences(numbers: &[f64], loss: impl Fn(&[f64]) -> f64) -> Vec<f64> {
 
 #[test]
 fn the_definition_has_the_gradients_of_finite_differences() {
-    let pool = Some(MaxPool { size: 2, stride: 2 });
+    let pool = Some(Window { size: 2, stride: 2, padding: 0 });
     let strided = ConvOptions::new_with_padding([2, 1], [(1, 0), (0, 2)], [1, 2], 2);
     for case in [
         Case { after: After { relu: true, pool }, ..plain([2, 2, 5, 5], [3, 2, 3, 3]) },

@@ -10,8 +10,10 @@ mod close;
 
 use burn::tensor::{DType, Device, Tensor};
 use close::{assert_close, random};
-use kernels::{avg_pool2d, flatten, global_average, max_pool2d, subsample};
+use kernels::{Window, avg_pool2d, flatten, global_average, max_pool2d, subsample};
 use proptest::prelude::*;
+
+const SIDE_BY_SIDE: Window = Window { size: 2, stride: 2, padding: 0 };
 
 type Operation<'a> = &'a dyn Fn(Tensor<4>) -> Tensor<2>;
 
@@ -46,22 +48,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn windows_are_pooled_as_composed(x in maps(), size in 1usize..5, stride in 1usize..5, relu: bool) {
+    fn windows_are_pooled_as_composed(x in maps(), size in 1usize..5, stride in 1usize..5, pad in 0usize..3, relu: bool) {
         let [_, _, height, width] = x.dims();
-        prop_assume!(height.min(width) >= size);
+        let pool = Window { size, stride, padding: pad.min(size / 2) };
+        prop_assume!(height.min(width) + 2 * pool.padding >= size);
         for x in both(x) {
-            compare(&x, &|x| max_pool2d(x, size, stride, relu).flatten(1, 3));
-            compare(&x, &|x| avg_pool2d(x, size, stride).flatten(1, 3));
+            compare(&x, &|x| max_pool2d(x, pool, relu).flatten(1, 3));
+            compare(&x, &|x| avg_pool2d(x, pool).flatten(1, 3));
         }
     }
 
     #[test]
-    fn equal_values_give_the_gradient_to_the_first(x in maps(), stride in 1usize..4) {
+    fn equal_values_give_the_gradient_to_the_first(x in maps(), stride in 1usize..4, padding in 0usize..2) {
         let [_, _, height, width] = x.dims();
         prop_assume!(height.min(width) >= 3);
         let x = (x * 2.0).round();
         for relu in [false, true] {
-            compare(&x, &|x| max_pool2d(x, 3, stride, relu).flatten(1, 3));
+            compare(&x, &|x| max_pool2d(x, Window { size: 3, stride, padding }, relu).flatten(1, 3));
         }
     }
 
@@ -86,7 +89,7 @@ fn the_last_value_that_is_not_a_number_wins() {
     let device = Device::flex().autodiff();
     let x = Tensor::<4>::from_floats([[[[1.0, f32::NAN], [f32::NAN, f32::INFINITY]]]], &device).require_grad();
     for relu in [false, true] {
-        let y = max_pool2d(x.clone(), 2, 2, relu);
+        let y = max_pool2d(x.clone(), SIDE_BY_SIDE, relu);
         assert!(y.clone().into_data().try_to_vec::<f32>().unwrap()[0].is_nan());
         let gradients = (y * 3.0).sum().backward();
         let gradient: Vec<f32> = x.grad(&gradients).unwrap().into_data().try_to_vec().unwrap();
@@ -95,11 +98,21 @@ fn the_last_value_that_is_not_a_number_wins() {
 }
 
 #[test]
+fn the_stem_of_a_residual_network_is_pooled_as_composed() {
+    let x = random([4, 64, 34, 34], 5, &Device::flex().autodiff());
+    for x in both(x) {
+        for relu in [false, true] {
+            compare(&x, &|x| max_pool2d(x, Window { size: 3, stride: 2, padding: 1 }, relu).flatten(1, 3));
+        }
+    }
+}
+
+#[test]
 fn empty_batches_stay_empty() {
     let device = Device::flex().autodiff();
     let x = Tensor::<4>::empty([0, 3, 6, 4], &device).require_grad();
-    assert_eq!(max_pool2d(x.clone(), 2, 2, true).dims(), [0, 3, 3, 2]);
-    assert_eq!(avg_pool2d(x.clone(), 3, 1).dims(), [0, 3, 4, 2]);
+    assert_eq!(max_pool2d(x.clone(), SIDE_BY_SIDE, true).dims(), [0, 3, 3, 2]);
+    assert_eq!(avg_pool2d(x.clone(), Window { size: 3, stride: 1, padding: 0 }).dims(), [0, 3, 4, 2]);
     assert_eq!(subsample(x.clone(), 2, 1, 2).dims(), [0, 6, 3, 2]);
     assert_eq!(global_average(x.clone()).dims(), [0, 3]);
     let y = flatten(x.clone());

@@ -176,7 +176,12 @@ fn set_filters(cnn: &mut CnnConfig, filters: &[usize]) -> Result<(), Error> {
         };
         cnn.stages = vec![first.clone(); filters.len()];
     }
-    cnn.stages.iter_mut().zip(filters).for_each(|(stage, filters)| stage.filters = *filters);
+    for (stage, &filters) in cnn.stages.iter_mut().zip(filters) {
+        // A bottleneck stays as narrow as it was against the stage; the stage's own check is for zeros and the absurd.
+        let narrowed = |between: usize| (between.saturating_mul(filters) / stage.filters.max(1)).max(1);
+        stage.bottleneck = stage.bottleneck.map(narrowed);
+        stage.filters = filters;
+    }
     Ok(())
 }
 

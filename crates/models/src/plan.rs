@@ -69,22 +69,26 @@ impl Lowering {
             self.block(&format!("{name}.blocks.{index}"), block, plan.norm, plan.activation)?;
             self.activation(plan.activation);
         }
-        self.layers.extend(plan.pool.map(|pool| match (pool.kind, pool.size, pool.step()) {
-            (PoolKind::Max, size, stride) => Layer::MaxPool { size, stride },
-            (PoolKind::Avg, size, stride) => Layer::AvgPool { size, stride },
+        self.layers.extend(plan.pool.map(|pool| match pool.kind {
+            PoolKind::Max => Layer::MaxPool(pool.window()),
+            PoolKind::Avg => Layer::AvgPool(pool.window()),
         }));
         Some(())
     }
 
     /// Without the activation at its end.
     fn block(&mut self, name: &str, plan: &BlockPlan, norm: Normalisation, activation: Activation) -> Option<()> {
-        let Some(conv2) = &plan.conv2 else {
-            return self.convolution(&format!("{name}.conv1"), &format!("{name}.norm1"), &plan.conv1, norm);
-        };
+        if let [conv] = &plan.convs[..] {
+            return self.convolution(&format!("{name}.conv1"), &format!("{name}.norm1"), conv, norm);
+        }
         let before = std::mem::take(&mut self.layers);
-        self.convolution(&format!("{name}.conv1"), &format!("{name}.norm1"), &plan.conv1, norm)?;
-        self.activation(activation);
-        self.convolution(&format!("{name}.conv2"), &format!("{name}.norm2"), conv2, norm)?;
+        for (index, conv) in plan.convs.iter().enumerate() {
+            if index > 0 {
+                self.activation(activation);
+            }
+            let number = index + 1;
+            self.convolution(&format!("{name}.conv{number}"), &format!("{name}.norm{number}"), conv, norm)?;
+        }
         let body = std::mem::take(&mut self.layers);
         if let Some(project) = &plan.project {
             self.convolution(&format!("{name}.shortcut.conv"), &format!("{name}.shortcut.norm"), project, norm)?;

@@ -2,7 +2,7 @@
 //! known shape, and its module. The blocks themselves are in `block`.
 
 use burn::{module::Module, tensor::Tensor};
-use kernels::{After, MaxPool};
+use kernels::After;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 named! {
-    /// Whether the input of each pair of convolutions is added to its output (He 2016), and how where the shapes differ.
+    /// Whether the input of each block of convolutions is added to its output (He 2016), and how where the shapes differ.
     pub enum Residual("residual") {
         /// Nothing is added: the stage is made of single convolutions.
         #[default]
@@ -41,15 +41,19 @@ pub struct StageConfig {
     pub stride: usize,
     /// Zeros around the map before each convolution.
     pub padding: Padding,
-    /// Groups into which the channels are split; must divide the channels before and after.
+    /// Groups into which the channels are split; must divide the channels before and after. Of a bottleneck's, the middle one's.
     pub groups: usize,
     /// After each convolution.
     pub norm: Normalisation,
     /// After each normalisation; in a residual block, the second time after the addition.
     pub activation: Activation,
-    /// Whether pairs of convolutions are bridged.
+    /// Whether blocks of convolutions are bridged.
     pub residual: Residual,
-    /// How many convolutions, or residual blocks of two convolutions each.
+    /// Channels between the 1x1 convolutions of each residual block, which has three then: 1x1, the kernel, 1x1 (He 2016's bottleneck;
+    /// the stride is the middle one's, as torchvision has it). Without it a residual block has two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bottleneck: Option<usize>,
+    /// How many convolutions, or residual blocks.
     pub repeat: usize,
     /// At the end of the stage.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,11 +73,21 @@ impl Default for StageConfig {
             norm: Normalisation::None,
             activation: Activation::Relu,
             residual: Residual::None,
+            bottleneck: None,
             repeat: 1,
             pool: None,
             dropout: 0.0,
         }
     }
+}
+
+/// A convolution whose input isn't known yet.
+#[derive(Clone, Copy)]
+struct Wanted {
+    kernel: usize,
+    stride: usize,
+    filters: usize,
+    groups: usize,
 }
 
 /// A stage for an input of known shape.
@@ -141,6 +155,13 @@ impl StageConfig {
         if let Some(pool) = &self.pool {
             within(place, "the size of pooling", pool.size, 1..=1024)?;
             within(place, "the stride of pooling", pool.step(), 1..=1024)?;
+            if pool.padding > pool.size / 2 {
+                let what = format!(
+                    "padding of {} around windows of {}: half of the window is the most",
+                    pool.padding, pool.size
+                );
+                return Err(Error::config(place, what));
+            }
         }
         if self.residual != Residual::None && self.padding != Padding::Same {
             let what = format!(
@@ -149,7 +170,26 @@ impl StageConfig {
             );
             return Err(Error::config(place, what));
         }
+        if let Some(between) = self.bottleneck {
+            within(place, "bottleneck", between, 1..=1 << 20)?;
+            if self.residual == Residual::None {
+                return Err(Error::config(place, "a bottleneck is a residual block; add residual `project`"));
+            }
+        }
         check_dropout(place, self.dropout)
+    }
+
+    /// The convolutions of a block.
+    fn convolutions(&self, stride: usize) -> Vec<Wanted> {
+        let Self { kernel, filters, groups, .. } = *self;
+        let point = |filters| Wanted { kernel: 1, stride: 1, filters, groups: 1 };
+        match (self.residual, self.bottleneck) {
+            (Residual::None, _) => vec![Wanted { kernel, stride, filters, groups }],
+            (_, None) => [stride, 1].map(|stride| Wanted { kernel, stride, filters, groups }).to_vec(),
+            (_, Some(between)) => {
+                vec![point(between), Wanted { kernel, stride, filters: between, groups }, point(filters)]
+            }
+        }
     }
 
     fn plan_block(
@@ -160,28 +200,36 @@ impl StageConfig {
         stride: usize,
         summary: &mut Summary,
     ) -> Result<(BlockPlan, [usize; 3]), Error> {
-        let (conv1, output) = self.plan_conv(place, input, stride)?;
-        self.list(&format!("{name}.conv1"), &format!("{name}.norm1"), &conv1, output, summary)?;
-        let mut block = BlockPlan { conv1, conv2: None, project: None, subsample: None, after: After::default() };
+        let (mut convs, mut output) = (Vec::with_capacity(3), input);
+        for (index, wanted) in self.convolutions(stride).into_iter().enumerate() {
+            let (conv, size) = self.plan_conv(place, output, wanted)?;
+            let number = index + 1;
+            self.list(&format!("{name}.conv{number}"), &format!("{name}.norm{number}"), &conv, size, summary)?;
+            convs.push(conv);
+            output = size;
+        }
+        let mut block = BlockPlan { convs, project: None, subsample: None, after: After::default() };
         if self.residual != Residual::None {
-            let (conv2, _) = self.plan_conv(place, output, 1)?;
-            self.list(&format!("{name}.conv2"), &format!("{name}.norm2"), &conv2, output, summary)?;
-            block.conv2 = Some(conv2);
             self.plan_shortcut(place, name, input, output, stride, &mut block, summary)?;
         }
         Ok((block, output))
     }
 
-    fn plan_conv(&self, place: &str, input: [usize; 3], stride: usize) -> Result<(ConvSpec, [usize; 3]), Error> {
+    fn plan_conv(
+        &self,
+        place: &str,
+        input: [usize; 3],
+        Wanted { kernel, stride, filters, groups }: Wanted,
+    ) -> Result<(ConvSpec, [usize; 3]), Error> {
         let [inputs, height, width] = input;
-        for (what, channels) in [("channels before it", inputs), ("filters", self.filters)] {
-            if !channels.is_multiple_of(self.groups) {
-                let what = format!("{} groups don't divide {channels} {what}", self.groups);
+        for (what, channels) in [("channels before it", inputs), ("filters", filters)] {
+            if !channels.is_multiple_of(groups) {
+                let what = format!("{} groups don't divide {channels} {what}", groups);
                 return Err(Error::config(place, what));
             }
         }
         let around = |size| {
-            self.padding.around(size, self.kernel).ok_or_else(|| {
+            self.padding.around(size, kernel).ok_or_else(|| {
                 let what = format!(
                     "a {height}x{width} map is larger than padding `{}` makes it; resize the images",
                     self.padding
@@ -191,20 +239,19 @@ impl StageConfig {
         };
         let spec = ConvSpec {
             inputs,
-            outputs: self.filters,
-            kernel: self.kernel,
+            outputs: filters,
+            kernel,
             stride,
             padding: [around(height)?, around(width)?],
-            groups: self.groups,
+            groups,
             // Batch normalisation would subtract a bias again.
             bias: self.norm != Normalisation::Batch,
         };
         let size = spec.output([height, width]).ok_or_else(|| {
-            let k = self.kernel;
-            let what = format!("a {k}x{k} kernel doesn't fit a {height}x{width} map; use padding `same`, a smaller kernel or larger images");
+            let what = format!("a {kernel}x{kernel} kernel doesn't fit a {height}x{width} map; use padding `same`, a smaller kernel or larger images");
             Error::config(place, what)
         })?;
-        Ok((spec, [self.filters, size[0], size[1]]))
+        Ok((spec, [filters, size[0], size[1]]))
     }
 
     #[expect(clippy::too_many_arguments, reason = "both ways of the block, where they start and where they must meet")]
@@ -269,7 +316,7 @@ impl StagePlan {
         };
         for (i, block) in self.blocks.iter().enumerate() {
             let pool = self.pool.filter(|_| self.late && i == last);
-            let pool = pool.map(|pool| MaxPool { size: pool.size, stride: pool.step() });
+            let pool = pool.map(|pool| pool.window());
             let (activation, after) = match fused {
                 true => (Activation::None, After { relu: true, pool }),
                 false if self.late && i == last => (Activation::None, After::default()),
@@ -283,7 +330,7 @@ impl StagePlan {
 
     /// Whether the convolutions take their ReLU, and the last one the pooling, into the same pass.
     fn fuses(&self) -> bool {
-        let single = self.blocks.iter().all(|block| block.conv2.is_none());
+        let single = self.blocks.iter().all(|block| block.convs.len() == 1);
         single && self.norm == Normalisation::None && self.activation == Activation::Relu
     }
 }
@@ -323,7 +370,11 @@ impl Stage {
         recorder: &mut Recorder,
     ) -> Tensor<4> {
         let conv = format!("conv {0}x{0}", config.kernel);
-        let layer = if config.residual == Residual::None { conv } else { format!("residual block, two {conv}") };
+        let layer = match (config.residual, config.bottleneck) {
+            (Residual::None, _) => conv,
+            (_, None) => format!("residual block, two {conv}"),
+            (_, Some(_)) => format!("residual block, conv 1x1, {conv}, conv 1x1"),
+        };
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.whole(x, config.activation);
             recorder.map(format!("{name}.blocks.{index}"), words(&layer, config.norm, config.activation), &x);

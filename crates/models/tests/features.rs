@@ -47,7 +47,7 @@ fn stage(norm: Normalisation, activation: Activation, pool: Option<PoolConfig>, 
 
 /// Convolutions that take in their ReLU and pooling, that leave ReLU to the pooling, that pool by the mean, and residual blocks.
 fn configurations() -> Vec<ModelConfig> {
-    let average = PoolConfig { kind: PoolKind::Avg, size: 3, stride: Some(2) };
+    let average = PoolConfig { kind: PoolKind::Avg, size: 3, stride: Some(2), padding: 1 };
     let stages = [
         stage(Normalisation::None, Activation::Relu, Some(PoolConfig::max(2)), 2),
         stage(Normalisation::Batch, Activation::Relu, Some(PoolConfig::max(2)), 2),
@@ -136,7 +136,7 @@ fn of_wide_layers_the_first_channels_are_read_and_of_vectors_all_units() {
 
 #[test]
 fn filters_are_the_weights_of_the_convolutions_and_of_a_perceptron_those_that_see_the_image() {
-    let model = network(&ModelConfig::named("resnet18").unwrap(), [3, 8, 8]);
+    let model = network(&ModelConfig::named("resnet18-small").unwrap(), [3, 8, 8]);
     let found = filters(&model);
     assert_eq!(found.len(), 20, "a stem, sixteen convolutions, three bridges");
     assert_eq!((&*found[0].layer, found[0].shape), ("stages.0.blocks.0.conv1", [64, 3, 3, 3]));

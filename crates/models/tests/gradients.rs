@@ -121,7 +121,7 @@ fn of_dropout_with_its_mask_held() {
 
 #[test]
 fn of_groups_uneven_padding_and_average_pooling() {
-    let pool = Some(PoolConfig { kind: PoolKind::Avg, size: 2, stride: Some(1) });
+    let pool = Some(PoolConfig { kind: PoolKind::Avg, size: 2, stride: Some(1), padding: 0 });
     let first = StageConfig { kernel: 4, groups: 2, norm: Normalisation::Group, pool, ..stage() };
     let second = StageConfig { kernel: 2, stride: 2, padding: Padding::To(7), norm: Normalisation::Layer, ..stage() };
     let head = HeadConfig { hidden: vec![5], norm: Normalisation::Layer, ..HeadConfig::default() };

@@ -36,7 +36,10 @@ fn presets_have_the_published_numbers_of_parameters() {
     assert_eq!(parameters("lenet5", &image(1, 28), 10), 61_706);
     assert_eq!(parameters("lenet5", &image(1, 32), 10), 61_706);
     assert_eq!(parameters("resnet20", &image(3, 32), 10), 269_722);
-    assert_eq!(parameters("resnet18", &image(3, 32), 10), 11_173_962);
+    assert_eq!(parameters("resnet18-small", &image(3, 32), 10), 11_173_962);
+    // torchvision's, 1,000 classes.
+    assert_eq!(parameters("resnet18", &image(3, 224), 1000), 11_689_512);
+    assert_eq!(parameters("resnet50", &image(3, 224), 1000), 25_557_032);
 }
 
 fn model(name: &str, input: &InputSpec, device: &Device) -> Model {
@@ -95,7 +98,7 @@ fn names_are_those_of_pytorch() {
             "output.bias"
         ]
     );
-    let resnet = names("resnet18");
+    let resnet = names("resnet18-small");
     for name in ["stages.2.blocks.0.shortcut.norm.running_var", "stages.0.blocks.0.norm1.weight", "head.output.weight"]
     {
         assert!(resnet.iter().any(|other| other == name), "{name} isn't in {resnet:?}");

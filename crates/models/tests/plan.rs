@@ -91,11 +91,14 @@ fn presets_answer_as_they_do_forward() {
     }
     agrees("cnn, RGB", &ModelConfig::preset("cnn").unwrap(), &image(3, 21, 30), BATCHES);
     agrees("resnet20", &ModelConfig::preset("resnet20").unwrap(), &image(3, 32, 32), &[0, 1, 2, 7]);
-    let Some(ModelConfig::Cnn(mut resnet18)) = ModelConfig::preset("resnet18") else { panic!("a CNN") };
-    for (stage, filters) in resnet18.stages.iter_mut().zip([8, 8, 16, 24, 40]) {
-        stage.filters = filters;
+    for name in ["resnet18-small", "resnet18", "resnet50"] {
+        let Some(ModelConfig::Cnn(mut resnet)) = ModelConfig::preset(name) else { panic!("a CNN") };
+        for (stage, filters) in resnet.stages.iter_mut().zip([8, 8, 16, 24, 40]) {
+            stage.filters = filters;
+            stage.bottleneck = stage.bottleneck.map(|_| filters / 2);
+        }
+        agrees(&format!("{name}, narrow"), &ModelConfig::Cnn(resnet), &image(3, 35, 32), &[0, 1, 2, 7]);
     }
-    agrees("resnet18, narrow", &ModelConfig::Cnn(resnet18), &image(3, 32, 32), &[0, 1, 2, 7]);
 }
 
 #[test]
@@ -139,10 +142,11 @@ fn odd_shapes_answer_as_they_do_forward() {
     let pools = [
         None,
         Some(PoolConfig::max(3)),
-        Some(PoolConfig { size: 3, stride: Some(2), kind: PoolKind::Max }),
-        Some(PoolConfig { size: 2, stride: Some(3), kind: PoolKind::Max }),
-        Some(PoolConfig { size: 2, stride: None, kind: PoolKind::Avg }),
-        Some(PoolConfig { size: 3, stride: Some(1), kind: PoolKind::Avg }),
+        Some(PoolConfig { size: 3, stride: Some(2), padding: 0, kind: PoolKind::Max }),
+        Some(PoolConfig { size: 2, stride: Some(3), padding: 1, kind: PoolKind::Max }),
+        Some(PoolConfig { size: 3, stride: Some(2), padding: 1, kind: PoolKind::Max }),
+        Some(PoolConfig { size: 2, stride: None, padding: 0, kind: PoolKind::Avg }),
+        Some(PoolConfig { size: 3, stride: Some(1), padding: 1, kind: PoolKind::Avg }),
     ];
     for (name, stage) in stages {
         for pool in pools {

@@ -24,11 +24,13 @@ prop_compose! {
         filters in 1..7usize, kernel in 1..5usize, stride in 1..4usize, groups in select(vec![1usize, 1, 1, 2]), repeat in 1..3usize,
         padding in prop_oneof![Just(Padding::Same), Just(Padding::Valid), (0..3usize).prop_map(Padding::Each), Just(Padding::To(9))],
         norm in select(Normalisation::ALL), activation in select(Activation::ALL), residual in select(Residual::ALL),
-        pool in prop::option::of((select(PoolKind::ALL), 1..4usize, prop::option::of(1..4usize))),
+        between in prop::option::of(1..4usize),
+        pool in prop::option::of((select(PoolKind::ALL), 1..4usize, prop::option::of(1..4usize), 0..2usize)),
         dropout in select(vec![0.0, 0.4]),
     ) -> StageConfig {
-        let pool = pool.map(|(kind, size, stride)| PoolConfig { kind, size, stride });
-        StageConfig { filters, kernel, stride, padding, groups, norm, activation, residual, repeat, pool, dropout }
+        let pool = pool.map(|(kind, size, stride, pad)| PoolConfig { kind, size, stride, padding: pad.min(size / 2) });
+        let bottleneck = between.map(|between| between * groups).filter(|_| residual != Residual::None);
+        StageConfig { filters, kernel, stride, padding, groups, norm, activation, residual, bottleneck, repeat, pool, dropout }
     }
 }
 
@@ -128,6 +130,11 @@ fn absurd_sizes_are_refused_before_anything_is_allocated() {
         StageConfig { stride: 0, ..StageConfig::default() },
         StageConfig { kernel: 0, ..StageConfig::default() },
         StageConfig { pool: Some(PoolConfig { stride: Some(0), ..PoolConfig::max(2) }), ..StageConfig::default() },
+        StageConfig { pool: Some(PoolConfig { padding: huge, ..PoolConfig::max(2) }), ..StageConfig::default() },
+        StageConfig { pool: Some(PoolConfig { padding: 2, ..PoolConfig::max(3) }), ..StageConfig::default() },
+        StageConfig { bottleneck: Some(8), ..StageConfig::default() },
+        StageConfig { bottleneck: Some(0), residual: Residual::Project, ..StageConfig::default() },
+        StageConfig { bottleneck: Some(huge), residual: Residual::Project, ..StageConfig::default() },
     ];
     for stage in stages {
         refused(&one_stage(stage), [3, 32, 32]);
@@ -217,4 +224,32 @@ fn names_are_parsed_with_the_nearest_in_the_error() {
     assert!(serde_json::from_str::<ModelConfig>(json).unwrap_err().to_string().contains("did you mean `batch`?"));
     let json = r#"{"arch": "mlp", "hiden": [4]}"#;
     assert!(serde_json::from_str::<ModelConfig>(json).unwrap_err().to_string().contains("unknown field `hiden`"));
+}
+
+/// Model files and runs hold the whole network: what they said before stages had bottlenecks and pooling had padding means the same.
+#[test]
+fn networks_written_before_there_were_bottlenecks_are_read_and_written_as_they_were() {
+    let stage = r#"{"filters":64,"kernel":3,"stride":1,"padding":"same","groups":1,"norm":"batch","activation":"relu","residual":"project","repeat":2,"pool":{"kind":"max","size":2},"dropout":0.0}"#;
+    let head = r#"{"pool":"global","hidden":[],"activation":"relu","norm":"none","dropout":0.0}"#;
+    let text = format!(r#"{{"arch":"cnn","stages":[{stage}],"head":{head},"init":"kaiming_normal"}}"#);
+    let config: ModelConfig = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&config).unwrap(), text);
+    // The network that was called `resnet18`.
+    let ModelConfig::Cnn(small) = ModelConfig::named("resnet18-small").unwrap() else { panic!("a CNN") };
+    assert_eq!(
+        small.stages.iter().map(|stage| (stage.filters, stage.kernel, stage.repeat)).collect::<Vec<_>>(),
+        [(64, 3, 1), (64, 3, 2), (128, 3, 2), (256, 3, 2), (512, 3, 2)]
+    );
+    let json = serde_json::to_string(&small).unwrap();
+    assert!(!json.contains("bottleneck") && !json.contains("pool\":{"), "{json}");
+}
+
+#[test]
+fn a_bottleneck_stays_as_narrow_when_its_stage_is_given_other_filters() {
+    let custom = Custom { filters: Some(vec![8, 16, 32, 64, 128]), ..Custom::default() };
+    let ModelConfig::Cnn(cnn) = ModelConfig::named("resnet50").unwrap().customise(&custom).unwrap() else {
+        panic!("a CNN")
+    };
+    let stages: Vec<_> = cnn.stages.iter().map(|stage| (stage.filters, stage.bottleneck)).collect();
+    assert_eq!(stages, [(8, None), (16, Some(4)), (32, Some(8)), (64, Some(16)), (128, Some(32))]);
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData, ops::ConvOptions};
 
 use super::{Lab, Outcome, gradient, values};
 use crate::{
-    Adam, After, Join, MaxPool, Sgd, Step, adam, avg_pool2d, batch_norm, batch_norm_train, conv2d, conv2d_bridged,
+    Adam, After, Join, Sgd, Step, Window, adam, avg_pool2d, batch_norm, batch_norm_train, conv2d, conv2d_bridged,
     cross_entropy, flatten, global_average, linear, max_pool2d, sgd, subsample,
 };
 
@@ -41,7 +41,7 @@ fn convolution(lab: &Lab, x: [usize; 4], weight: [usize; 4], options: ConvOption
 }
 
 fn pooled(lab: &Lab) -> Outcome {
-    let after = After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) };
+    let after = After { relu: true, pool: Some(Window { size: 2, stride: 2, padding: 0 }) };
     convolution(lab, [5, 3, 19, 18], [20, 3, 3, 3], ConvOptions::new([1, 1], [1, 1], [1, 1], 1), after)
 }
 
@@ -95,11 +95,11 @@ fn pooled_map<const D: usize>(lab: &Lab, pool: impl FnOnce(Tensor<4>) -> Tensor<
 }
 
 fn greatest(lab: &Lab) -> Outcome {
-    pooled_map(lab, |x| max_pool2d(x, 3, 2, true))
+    pooled_map(lab, |x| max_pool2d(x, Window { size: 3, stride: 2, padding: 1 }, true))
 }
 
 fn mean(lab: &Lab) -> Outcome {
-    pooled_map(lab, |x| avg_pool2d(x, 2, 2))
+    pooled_map(lab, |x| avg_pool2d(x, Window { size: 2, stride: 2, padding: 1 }))
 }
 
 fn global(lab: &Lab) -> Outcome {
@@ -131,7 +131,7 @@ fn step(lab: &Lab) -> Outcome {
     let (kernel, shift) = (lab.leaf([8, 1, 3, 3], 1), lab.leaf([8], 2));
     let (hidden, lift) = (lab.leaf([8 * 5 * 5, 32], 3), lab.leaf([32], 4));
     let output = lab.leaf([32, 10], 5);
-    let after = After { relu: true, pool: Some(MaxPool { size: 2, stride: 2 }) };
+    let after = After { relu: true, pool: Some(Window { size: 2, stride: 2, padding: 0 }) };
     let x = conv2d(
         lab.random([16, 1, 10, 10], 6),
         kernel.clone(),

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::geometry::{Geometry, Margins};
-use super::pool::MaxPool;
+use super::pool::Window;
 use super::window::UnpoolRow;
 use super::{pad, weights};
 use crate::fresh::fresh;
@@ -19,7 +19,7 @@ pub(crate) enum Behind<'a> {
     /// ReLU, and what it gave.
     Relu(&'a [f32]),
     /// Maximum pooling, and perhaps ReLU: which value won each window, and height and width after pooling.
-    Pool(MaxPool, &'a [u8], [usize; 2]),
+    Pool(Window, &'a [u8], [usize; 2]),
 }
 
 /// Which gradients are asked for.
@@ -182,7 +182,8 @@ impl Plan<'_> {
                 let from = &from[image * gradient.len()..(image + 1) * gradient.len()];
                 for (down, (gradient, from)) in gradient.chunks_exact(row).zip(from.chunks_exact(row)).enumerate() {
                     let dy = &mut dy[margins.place([down * pool.stride, 0], channels)..];
-                    UnpoolRow { pool: *pool, gradient, from, dy, width: margins.size[1], channels, bias }.run();
+                    let (downs, width) = (0..pool.size, margins.size[1]);
+                    UnpoolRow { pool: *pool, downs, gradient, from, dy, width, channels, bias }.run();
                 }
             }
         }

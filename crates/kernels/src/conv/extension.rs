@@ -45,7 +45,8 @@ pub(super) fn takes(
     after: After,
 ) -> bool {
     let Some(geometry) = Geometry::new(x.dims(), weight.dims(), options) else { return false };
-    let pools = after.pool.is_none_or(|pool| pool.size <= 15 && pool.output(geometry.output).is_some());
+    let pools =
+        after.pool.is_none_or(|pool| pool.padding == 0 && pool.size <= 15 && pool.output(geometry.output).is_some());
     let biased = bias.is_none_or(|bias| bias.dims() == [geometry.outputs] && flex::is_flex(bias));
     pools && biased && flex::is_flex(x) && flex::is_flex(weight)
 }

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::geometry::Geometry;
-use super::pool::MaxPool;
+use super::pool::Window;
 use super::window::PoolRow;
 use super::{pad, weights};
 use crate::fresh::fresh;
@@ -17,7 +17,7 @@ const BAND: usize = 112;
 pub(crate) struct Forward {
     geometry: Geometry,
     relu: bool,
-    pool: Option<MaxPool>,
+    pool: Option<Window>,
     product: Product,
     /// Rows of the output, or of windows, in one band.
     band: usize,
@@ -34,7 +34,7 @@ impl Forward {
         weight: &[f32],
         bias: Option<&[f32]>,
         relu: bool,
-        pool: Option<MaxPool>,
+        pool: Option<Window>,
     ) -> Option<Self> {
         let output = match pool {
             Some(pool) => pool.output(geometry.output)?,
@@ -110,7 +110,8 @@ impl Forward {
                     let from = if from.is_empty() { &mut [][..] } else { &mut from[at..at + pooled] };
                     let lines = &lines[row * pool.stride * line..];
                     let out = &mut out[at..at + pooled];
-                    PoolRow { pool, rows: lines, width, channels, relu: self.relu, out, from }.run();
+                    PoolRow { pool, downs: 0..pool.size, rows: lines, width, channels, relu: self.relu, out, from }
+                        .run();
                 }
             }
         });

@@ -21,7 +21,7 @@ mod weights;
 #[cfg(feature = "flex")]
 pub(crate) mod window;
 
-pub use pool::MaxPool;
+pub use pool::Window;
 
 /// What follows a convolution in the same pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct After {
     /// Whether values below zero become zero.
     pub relu: bool,
     /// Maximum pooling, which may as well come before the ReLU: both keep the order of values.
-    pub pool: Option<MaxPool>,
+    pub pool: Option<Window>,
 }
 
 /// Cross-correlation, as everybody calls convolution: `x` `[batch, inputs, height, width]`, `weight` `[outputs, inputs / groups, rows,
@@ -78,8 +78,9 @@ pub fn conv2d_composed(
     after: After,
 ) -> Tensor<4> {
     let mut x = module::conv2d(x, weight, bias, options);
-    if let Some(MaxPool { size, stride }) = after.pool {
-        x = module::max_pool2d(x, MaxPoolOptions::new([size; 2]).with_stride([stride; 2]));
+    if let Some(Window { size, stride, padding }) = after.pool {
+        let options = MaxPoolOptions::new([size; 2]).with_stride([stride; 2]).with_padding([padding; 2]);
+        x = module::max_pool2d(x, options);
     }
     if after.relu { activation::relu(x) } else { x }
 }

@@ -1,19 +1,21 @@
 //! Maximum pooling right behind a convolution, while its rows are in the cache. Where the greatest value came from is one byte for each
 //! output: its place in the window, or [`CUT`] where ReLU let nothing through.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, ops::Range};
 
 use pulp::{Simd, WithSimd};
 
-use super::pool::MaxPool;
+use super::pool::Window;
 use crate::product::arch;
 
 /// No value of the window got through.
 pub(crate) const CUT: u8 = u8::MAX;
 
-/// A row of windows over `rows`, the lines of a map `width` pixels wide.
+/// A row of windows over `rows`, the lines of a map `width` pixels wide from the first that they meet on.
 pub(crate) struct PoolRow<'a> {
-    pub(crate) pool: MaxPool,
+    pub(crate) pool: Window,
+    /// Which rows of the windows lie on the map.
+    pub(crate) downs: Range<usize>,
     pub(crate) rows: &'a [f32],
     pub(crate) width: usize,
     pub(crate) channels: usize,
@@ -34,28 +36,29 @@ impl WithSimd for PoolRow<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { pool, rows, width, channels, relu, out, from } = self;
+        let Self { pool, downs, rows, width, channels, relu, out, from } = self;
         let zero = simd.splat_f32s(0.0);
         for (column, out) in out.chunks_exact_mut(channels).enumerate() {
-            let corner = column * pool.stride * channels;
+            let (left, rights) = pool.meets(column, width);
+            let begin = downs.start * pool.size + rights.start;
             let mut first = 0;
             while first < channels {
                 let held = S::F32_LANES.min(channels - first);
                 let mut best = zero;
-                let mut place = simd.splat_u32s(0);
-                for down in 0..pool.size {
-                    for right in 0..pool.size {
-                        let at = corner + (down * width + right) * channels + first;
+                let mut place = simd.splat_u32s(begin as u32);
+                for down in downs.clone() {
+                    for right in rights.clone() {
+                        let at = ((down - downs.start) * width + left + right - rights.start) * channels + first;
                         let value = load(simd, &rows[at..at + held]);
                         // The last that is not a number wins, as in Burn and PyTorch.
                         let number = simd.equal_f32s(value, value);
                         let wins = simd.or_m32s(simd.greater_than_f32s(value, best), simd.not_m32s(number));
-                        let tap = (down * pool.size + right) as u32;
-                        if tap == 0 {
+                        let tap = down * pool.size + right;
+                        if tap == begin {
                             best = value;
                         } else {
                             best = simd.select_f32s(wins, value, best);
-                            place = simd.select_u32s(wins, simd.splat_u32s(tap), place);
+                            place = simd.select_u32s(wins, simd.splat_u32s(tap as u32), place);
                         }
                     }
                 }
@@ -78,10 +81,12 @@ impl WithSimd for PoolRow<'_> {
     }
 }
 
-/// The gradient of a row of windows, given to the values that won, in `dy`: lines `width` pixels wide from the first of the windows on,
+/// The gradient of a row of windows, given to the values that won, in `dy`: lines `width` pixels wide from the first that they meet on,
 /// which hold zeros or what other windows gave.
 pub(crate) struct UnpoolRow<'a> {
-    pub(crate) pool: MaxPool,
+    pub(crate) pool: Window,
+    /// Which rows of the windows lie on the map.
+    pub(crate) downs: Range<usize>,
     pub(crate) gradient: &'a [f32],
     pub(crate) from: &'a [u8],
     pub(crate) dy: &'a mut [f32],
@@ -102,10 +107,10 @@ impl WithSimd for UnpoolRow<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { pool, gradient, from, dy, width, channels, bias } = self;
+        let Self { pool, downs, gradient, from, dy, width, channels, bias } = self;
         let zero = simd.splat_f32s(0.0);
         for (column, gradient) in gradient.chunks_exact(channels).enumerate() {
-            let corner = column * pool.stride * channels;
+            let (left, rights) = pool.meets(column, width);
             let mut first = 0;
             while first < channels {
                 let held = S::F32_LANES.min(channels - first);
@@ -115,9 +120,9 @@ impl WithSimd for UnpoolRow<'_> {
                     *wide = u32::from(byte);
                 }
                 let gradient = load(simd, &gradient[first..first + held]);
-                for down in 0..pool.size {
-                    for right in 0..pool.size {
-                        let at = corner + (down * width + right) * channels + first;
+                for down in downs.clone() {
+                    for right in rights.clone() {
+                        let at = ((down - downs.start) * width + left + right - rights.start) * channels + first;
                         let dy = &mut dy[at..at + held];
                         let here = simd.equal_u32s(places, simd.splat_u32s((down * pool.size + right) as u32));
                         let given = simd.select_f32s(here, gradient, zero);

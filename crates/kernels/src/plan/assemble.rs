@@ -10,6 +10,7 @@ use super::map::Map;
 use super::pointwise::Pointwise;
 use super::pool::{Kind, Pool};
 use super::step::{Place, Step, Work};
+use crate::Window;
 
 /// Bytes of what a thread keeps between linear layers: they stay in the second cache.
 const BLOCK_BYTES: usize = 400 << 10;
@@ -118,7 +119,7 @@ impl Drafts {
                     let relu = next(is_relu).is_some();
                     value = self.push(Node::Linear { weight, bias, outputs, relu }, value, Map::new(outputs, [1, 1]));
                 }
-                Layer::MaxPool { .. } | Layer::AvgPool { .. } => {
+                Layer::MaxPool(_) | Layer::AvgPool(_) => {
                     let pool = pool_of(layer)?;
                     let to = Map::new(map.channels, pool.output(map.size)?);
                     value = self.push(Node::Ready(Work::Pool(pool)), value, to);
@@ -163,7 +164,7 @@ impl Drafts {
     /// A stride of one and no new channels make a copy.
     fn subsample(&mut self, from: usize, stride: usize, before: usize, after: usize) -> Option<usize> {
         let Map { channels, size, .. } = self.values[from];
-        let size = Pool { kind: Kind::Max, size: 1, stride }.output(size)?;
+        let size = Pool { kind: Kind::Max, windows: Window { size: 1, stride, padding: 0 } }.output(size)?;
         let to = Map::new(before + channels + after, size);
         Some(self.push(Node::Ready(Work::Subsample { stride, before }), from, to))
     }
@@ -222,13 +223,13 @@ fn is_relu(layer: &Layer) -> bool {
 
 /// Whether it is a pooling whose windows don't overlap, so that no row has to be computed twice.
 fn is_tiling(layer: &Layer) -> bool {
-    matches!(layer, Layer::MaxPool { size, stride } | Layer::AvgPool { size, stride } if size <= stride)
+    matches!(layer, Layer::MaxPool(pool) | Layer::AvgPool(pool) if pool.size <= pool.stride && pool.padding == 0)
 }
 
 fn pool_of(layer: Layer) -> Option<Pool> {
     match layer {
-        Layer::MaxPool { size, stride } => Some(Pool { kind: Kind::Max, size, stride }),
-        Layer::AvgPool { size, stride } => Some(Pool { kind: Kind::Mean, size, stride }),
+        Layer::MaxPool(windows) => Some(Pool { kind: Kind::Max, windows }),
+        Layer::AvgPool(windows) => Some(Pool { kind: Kind::Mean, windows }),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::map::Map;
 use super::pool::Pool;
 use super::tile::Tiles;
+use crate::Window;
 use crate::packed::Packed;
 use crate::product::{Product, Row, Start, Step};
 use crate::scratch;
@@ -91,7 +92,7 @@ impl Convolution {
         if weight.len() != steps * shape.outputs || bias.len() != shape.outputs {
             return None;
         }
-        let lines = |band: usize| pool.map_or(band, |pool| (band - 1) * pool.stride + pool.size);
+        let lines = |band: usize| pool.map_or(band, |pool| (band - 1) * pool.windows.stride + pool.windows.size);
         let band = (1..=to.size[0]).rev().find(|&band| lines(band) * convolved[1] <= BAND).unwrap_or(1);
         let [(above, _), (left, _)] = from.margins;
         let first = (above.checked_sub(shape.padding[0].0)?) * from.pitch()
@@ -125,10 +126,11 @@ impl Convolution {
         scratch::with(self.held, |held| {
             for first in rows.clone().step_by(self.band) {
                 let windows = (rows.end - first).min(self.band);
-                self.lines(first * pool.stride, (windows - 1) * pool.stride + pool.size, from, held, self.relu);
+                let Window { size, stride, .. } = pool.windows;
+                self.lines(first * stride, (windows - 1) * stride + size, from, held, self.relu);
                 for row in 0..windows {
                     let to = &mut to[(first - rows.start + row) * self.to.pitch()..][..self.to.line()];
-                    pool.row(&held[row * pool.stride * pitch..], pitch, self.to.channels, to);
+                    pool.row(&held[row * stride * pitch..], pitch, self.convolved[1], self.to.channels, to);
                 }
             }
         });

@@ -1,5 +1,7 @@
 //! What a network is made of, as `models` describes it: PyTorch's layers in prediction, with their weights in PyTorch's layouts.
 
+use crate::Window;
+
 /// One layer. Maps count as `[channels, height, width]`; a linear layer behind a map takes its values in that order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
@@ -49,20 +51,10 @@ pub enum Layer {
     },
     /// A function of each value.
     Activation(Activation),
-    /// The greatest of windows of `size` x `size` without padding.
-    MaxPool {
-        /// Rows and columns of a window.
-        size: usize,
-        /// Steps between windows.
-        stride: usize,
-    },
-    /// The mean of windows of `size` x `size` without padding.
-    AvgPool {
-        /// Rows and columns of a window.
-        size: usize,
-        /// Steps between windows.
-        stride: usize,
-    },
+    /// The greatest of each window.
+    MaxPool(Window),
+    /// The mean of each window, where padding counts as zeros.
+    AvgPool(Window),
     /// Every stride-th pixel, with channels of zeros before and after.
     Subsample {
         /// Steps between pixels.

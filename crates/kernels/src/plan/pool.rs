@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::map::Map;
-use crate::product::arch;
+use crate::{Window, product::arch};
 
 /// What a window becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,34 +14,35 @@ pub(super) enum Kind {
     Mean,
 }
 
-/// Windows of `size` x `size`, `stride` apart, without padding.
+/// What windows make of a map.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pool {
     pub(super) kind: Kind,
-    pub(super) size: usize,
-    pub(super) stride: usize,
+    pub(super) windows: Window,
 }
 
 impl Pool {
     /// Height and width after a map of `size`; `None` where no window fits.
     pub(super) fn output(self, size: [usize; 2]) -> Option<[usize; 2]> {
-        if self.size == 0 || self.stride == 0 {
-            return None;
-        }
-        let along = |side: usize| Some(side.checked_sub(self.size)? / self.stride + 1);
-        Some([along(size[0])?, along(size[1])?])
+        let Window { size: window, stride, padding } = self.windows;
+        (window > 0 && stride > 0 && padding <= window / 2).then_some(())?;
+        self.windows.output(size)
     }
 
-    /// One row of windows: `from` begins with the first value of their upper row, whose rows are `pitch` apart, `to` with the first of
-    /// `to.len() / channels` windows.
-    pub(super) fn row(self, from: &[f32], pitch: usize, channels: usize, to: &mut [f32]) {
-        arch().dispatch(Row { pool: self, from, pitch, channels, to });
+    /// One row of windows without padding, of a map `width` pixels wide: `from` begins with the first value of their upper row, whose
+    /// rows are `pitch` apart, `to` with the first of `to.len() / channels` windows.
+    pub(super) fn row(self, from: &[f32], pitch: usize, width: usize, channels: usize, to: &mut [f32]) {
+        let rows = self.windows.size;
+        arch().dispatch(Row { pool: self, from, pitch, rows, width, channels, to });
     }
 
     /// A whole map.
     pub(super) fn run(self, map: &Map, from: &[f32], to_map: &Map, to: &mut [f32]) {
         for (row, to) in to_map.lines_mut(to).enumerate() {
-            self.row(&from[map.row(row * self.stride)..], map.pitch(), map.channels, to);
+            let (top, downs) = self.windows.meets(row, map.size[0]);
+            let (from, rows) = (&from[map.row(top)..], downs.len());
+            let (pitch, width, channels) = (map.pitch(), map.size[1], map.channels);
+            arch().dispatch(Row { pool: self, from, pitch, rows, width, channels, to });
         }
     }
 }
@@ -50,6 +51,9 @@ struct Row<'a> {
     pool: Pool,
     from: &'a [f32],
     pitch: usize,
+    /// Of the windows, from where `from` begins.
+    rows: usize,
+    width: usize,
     channels: usize,
     to: &'a mut [f32],
 }
@@ -67,7 +71,7 @@ impl WithSimd for Row<'_> {
             Kind::Max => self.reduce(f32::NEG_INFINITY, take, |best| best),
             Kind::MaxRelu => self.reduce(f32::NEG_INFINITY, take, |best| if best < 0.0 { 0.0 } else { best }),
             Kind::Mean => {
-                let count = (self.pool.size * self.pool.size) as f32;
+                let count = (self.pool.windows.size * self.pool.windows.size) as f32;
                 self.reduce(0.0, |sum, value| sum + value, |sum| sum / count)
             }
         }
@@ -82,14 +86,15 @@ fn take(best: f32, value: f32) -> f32 {
 impl Row<'_> {
     #[inline(always)]
     fn reduce(self, start: f32, with: impl Fn(f32, f32) -> f32, end: impl Fn(f32) -> f32) {
-        let Self { pool: Pool { size, stride, .. }, from, pitch, channels, to } = self;
+        let Self { pool, from, pitch, rows, width, channels, to } = self;
         for (column, to) in to.chunks_exact_mut(channels).enumerate() {
-            let corner = column * stride * channels;
+            let (left, rights) = pool.windows.meets(column, width);
+            let (corner, taps) = (left * channels, rights.len());
             let mut wide = to.chunks_exact_mut(WIDE);
             for (index, to) in wide.by_ref().enumerate() {
                 let mut all = [start; WIDE];
-                for row in 0..size {
-                    for tap in 0..size {
+                for row in 0..rows {
+                    for tap in 0..taps {
                         let from = &from[row * pitch + corner + tap * channels + index * WIDE..][..WIDE];
                         for lane in 0..WIDE {
                             all[lane] = with(all[lane], from[lane]);
@@ -103,8 +108,8 @@ impl Row<'_> {
             let rest = channels / WIDE * WIDE;
             for (lane, to) in wide.into_remainder().iter_mut().enumerate() {
                 let mut all = start;
-                for row in 0..size {
-                    for tap in 0..size {
+                for row in 0..rows {
+                    for tap in 0..taps {
                         all = with(all, from[row * pitch + corner + tap * channels + rest + lane]);
                     }
                 }

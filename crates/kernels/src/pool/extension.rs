@@ -15,7 +15,7 @@ use burn::backend::{
 use burn::tensor::{Shape, Tensor};
 
 use super::slices::{self, Windows};
-use crate::{conv::MaxPool, flex};
+use crate::{conv::Window, flex};
 
 #[backend_extension(Flex: cfg(feature = "flex"), Autodiff)]
 pub(crate) trait Pooled: Backend {
@@ -25,29 +25,30 @@ pub(crate) trait Pooled: Backend {
 /// What becomes of a map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
-    Max { pool: MaxPool, relu: bool },
-    Average(MaxPool),
+    Max { pool: Window, relu: bool },
+    Average(Window),
     Global,
     Subsample { stride: usize, before: usize, after: usize },
     Flat,
 }
 
 /// Whether windows fit a map that the slices hold.
-pub(super) fn takes(x: &Tensor<4>, size: usize, stride: usize) -> bool {
+pub(super) fn takes(x: &Tensor<4>, Window { size, stride, padding }: Window) -> bool {
     let [_, channels, height, width] = x.dims();
-    size > 0 && stride > 0 && channels > 0 && height.min(width) >= size && flex::is_flex(x)
+    let fits = size > 0 && stride > 0 && padding <= size / 2 && height.min(width) + 2 * padding >= size;
+    fits && channels > 0 && height.min(width) > 0 && flex::is_flex(x)
 }
 
 fn run<const D: usize>(x: Tensor<4>, way: Way) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::pool(x.into_dispatch(), way))
 }
 
-pub(super) fn max(x: Tensor<4>, size: usize, stride: usize, relu: bool) -> Tensor<4> {
-    run(x, Way::Max { pool: MaxPool { size, stride }, relu })
+pub(super) fn max(x: Tensor<4>, pool: Window, relu: bool) -> Tensor<4> {
+    run(x, Way::Max { pool, relu })
 }
 
-pub(super) fn average(x: Tensor<4>, size: usize, stride: usize) -> Tensor<4> {
-    run(x, Way::Average(MaxPool { size, stride }))
+pub(super) fn average(x: Tensor<4>, pool: Window) -> Tensor<4> {
+    run(x, Way::Average(pool))
 }
 
 pub(super) fn global(x: Tensor<4>) -> Tensor<2> {
@@ -64,8 +65,8 @@ pub(super) fn flat(x: Tensor<4>) -> Tensor<2> {
 
 type F = FloatTensor<Flex>;
 
-fn windows(dims: [usize; 4], pool: MaxPool) -> Windows {
-    let along = |side: usize| (side - pool.size) / pool.stride + 1;
+fn windows(dims: [usize; 4], pool: Window) -> Windows {
+    let along = |side: usize| (side + 2 * pool.padding - pool.size) / pool.stride + 1;
     Windows { pool, dims, output: [along(dims[2]), along(dims[3])] }
 }
 
@@ -89,7 +90,7 @@ fn forward(x: &F, way: Way, tracked: bool) -> (F, Vec<u8>) {
         }
         Way::Global => flex::tensor(slices::global(&from(), dims), [batch, channels]),
         Way::Subsample { stride, before, after } => {
-            let windows = windows(dims, MaxPool { size: 1, stride });
+            let windows = windows(dims, Window { size: 1, stride, padding: 0 });
             let all = before + channels + after;
             map(windows.subsample(&from(), before, all), &windows, all)
         }
@@ -138,7 +139,7 @@ impl Backward<Flex, 1> for Slope {
             Way::Average(pool) => windows(dims, pool).average_backward(&from),
             Way::Global => slices::global_backward(&from, dims),
             Way::Subsample { stride, before, after } => {
-                let windows = windows(dims, MaxPool { size: 1, stride });
+                let windows = windows(dims, Window { size: 1, stride, padding: 0 });
                 windows.subsample_backward(&from, before, before + dims[1] + after)
             }
             Way::Flat => slices::transposed(&from, dims[0], dims[1]),

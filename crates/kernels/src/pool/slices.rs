@@ -1,10 +1,10 @@
 //! Pooling of channels-last slices, and its gradients, image by image.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, ops::Range};
 
 use crate::{
     conv::{
-        MaxPool,
+        Window,
         window::{PoolRow, UnpoolRow},
     },
     flex::transpose,
@@ -16,7 +16,7 @@ use crate::{
 /// A map that is pooled in windows: `[batch, channels, height, width]`, and height and width after it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Windows {
-    pub(super) pool: MaxPool,
+    pub(super) pool: Window,
     pub(super) dims: [usize; 4],
     pub(super) output: [usize; 2],
 }
@@ -48,10 +48,14 @@ impl Windows {
         self.dims[0] * self.dims[1] * self.output[0] * self.output[1]
     }
 
-    /// The first value of each row of windows, and of each row of outputs.
-    fn rows(&self) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + use<> {
-        let (line, step) = (self.output[1] * self.dims[1], self.pool.stride * self.dims[3] * self.dims[1]);
-        (0..self.output[0]).map(move |row| (row * step, row * line..(row + 1) * line))
+    /// The first value that each row of windows meets, which rows of the windows lie on the map, and each row of outputs.
+    fn rows(&self) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> + use<> {
+        let Self { pool, dims: [_, channels, height, width], output } = *self;
+        let line = output[1] * channels;
+        (0..output[0]).map(move |row| {
+            let (top, downs) = pool.meets(row, height);
+            (top * width * channels, downs, row * line..(row + 1) * line)
+        })
     }
 
     /// The greatest, and which value of its window it was, if `tracked`.
@@ -66,10 +70,10 @@ impl Windows {
             parallel::each(&parts, ys.into_iter().zip(froms).collect(), |part, (y, from)| {
                 for (at, image) in part.enumerate() {
                     let (x, y) = (&x[image * size..][..size], &mut y[at * y_size..][..y_size]);
-                    for (corner, row) in self.rows() {
+                    for (corner, downs, row) in self.rows() {
                         let from = if tracked { &mut from[at * y_size..][row.clone()] } else { &mut [][..] };
                         let (rows, out) = (&x[corner..], &mut y[row]);
-                        PoolRow { pool: self.pool, rows, width, channels, relu, out, from }.run();
+                        PoolRow { pool: self.pool, downs, rows, width, channels, relu, out, from }.run();
                     }
                 }
             });
@@ -90,18 +94,19 @@ impl Windows {
             for (image, to) in part.zip(to.chunks_exact_mut(size)) {
                 let [start, end] = [image * y_size, (image + 1) * y_size];
                 let (slope, from) = (&slope[start..end], &from[start..end]);
-                for (corner, row) in self.rows() {
+                for (corner, downs, row) in self.rows() {
                     let (gradient, from, dy) = (&slope[row.clone()], &from[row], &mut to[corner..]);
-                    UnpoolRow { pool: self.pool, gradient, from, dy, width, channels, bias: &mut [] }.run();
+                    let bias = &mut [][..];
+                    UnpoolRow { pool: self.pool, downs, gradient, from, dy, width, channels, bias }.run();
                 }
             }
         });
         to
     }
 
-    /// The mean.
+    /// The mean, to which what lies off the map counts as zeros.
     pub(super) fn average(&self, x: &[f32]) -> Vec<f32> {
-        let [batch, channels, _, width] = self.dims;
+        let [batch, channels, _, _] = self.dims;
         let share = 1.0 / (self.pool.size * self.pool.size) as f32;
         let mut y = vec![0.0; self.len()];
         images(
@@ -110,10 +115,10 @@ impl Windows {
             &mut y,
             #[inline(always)]
             |x, y| {
-                for (corner, row) in self.rows() {
+                for (corner, downs, row) in self.rows() {
                     for (column, y) in y[row].chunks_exact_mut(channels).enumerate() {
-                        for tap in self.taps(width) {
-                            add(y, &x[corner + (column * self.pool.stride + tap) * channels..][..channels]);
+                        for tap in self.taps(column, downs.len()) {
+                            add(y, &x[corner + tap * channels..][..channels]);
                         }
                         y.iter_mut().for_each(|y| *y *= share);
                     }
@@ -125,7 +130,7 @@ impl Windows {
 
     /// The gradient of the input of [`Windows::average`].
     pub(super) fn average_backward(&self, slope: &[f32]) -> Vec<f32> {
-        let [batch, channels, _, width] = self.dims;
+        let [batch, channels, _, _] = self.dims;
         let share = 1.0 / (self.pool.size * self.pool.size) as f32;
         let mut to = vec![0.0; self.dims.iter().product()];
         images(
@@ -134,10 +139,10 @@ impl Windows {
             &mut to,
             #[inline(always)]
             |slope, to| {
-                for (corner, row) in self.rows() {
+                for (corner, downs, row) in self.rows() {
                     for (column, slope) in slope[row].chunks_exact(channels).enumerate() {
-                        for tap in self.taps(width) {
-                            let to = &mut to[corner + (column * self.pool.stride + tap) * channels..][..channels];
+                        for tap in self.taps(column, downs.len()) {
+                            let to = &mut to[corner + tap * channels..][..channels];
                             to.iter_mut().zip(slope).for_each(|(to, slope)| *to += slope * share);
                         }
                     }
@@ -147,10 +152,11 @@ impl Windows {
         to
     }
 
-    /// The pixels of a window, from its first.
-    fn taps(&self, width: usize) -> impl Iterator<Item = usize> + use<> {
-        let size = self.pool.size;
-        (0..size).flat_map(move |down| (0..size).map(move |right| down * width + right))
+    /// The pixels that a window meets in `rows` rows, from the first of those rows on.
+    fn taps(&self, column: usize, rows: usize) -> impl Iterator<Item = usize> + use<> {
+        let width = self.dims[3];
+        let (left, rights) = self.pool.meets(column, width);
+        (0..rows).flat_map(move |down| (0..rights.len()).map(move |right| down * width + left + right))
     }
 
     /// Each window's first pixel, between channels of zeros: `channels` of them all, `before` the map's.
@@ -159,7 +165,7 @@ impl Windows {
         let mut y = vec![0.0; batch * self.output[0] * self.output[1] * channels];
         images(batch, x, &mut y, |x, y| {
             let lines = y.chunks_exact_mut((self.output[1] * channels).max(1));
-            for ((corner, _), line) in self.rows().zip(lines) {
+            for ((corner, _, _), line) in self.rows().zip(lines) {
                 for (column, y) in line.chunks_exact_mut(channels).enumerate() {
                     let from = &x[corner + column * self.pool.stride * held..][..held];
                     y[before..before + held].copy_from_slice(from);
@@ -175,7 +181,7 @@ impl Windows {
         let mut to = vec![0.0; self.dims.iter().product()];
         images(batch, slope, &mut to, |slope, to| {
             let lines = slope.chunks_exact((self.output[1] * channels).max(1));
-            for ((corner, _), line) in self.rows().zip(lines) {
+            for ((corner, _, _), line) in self.rows().zip(lines) {
                 for (column, slope) in line.chunks_exact(channels).enumerate() {
                     let to = &mut to[corner + column * self.pool.stride * held..][..held];
                     to.copy_from_slice(&slope[before..before + held]);

@@ -1,6 +1,7 @@
 //! Pooling: windows, and the whole map.
 
 use burn::tensor::Tensor;
+use kernels::Window;
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, named::named};
@@ -16,7 +17,7 @@ named! {
     }
 }
 
-/// Pooling in square windows, without padding; rows and columns that fill no window are left out.
+/// Pooling in square windows; rows and columns that fill no window are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolConfig {
@@ -27,11 +28,18 @@ pub struct PoolConfig {
     /// Steps between windows; as `size` where it isn't given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
+    /// Rows and columns around the map that windows reach into, at most half of `size`: never the greatest value, zeros to a mean.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub padding: usize,
+}
+
+fn is_zero(padding: &usize) -> bool {
+    *padding == 0
 }
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { kind: PoolKind::Max, size: 2, stride: None }
+        Self { kind: PoolKind::Max, size: 2, stride: None, padding: 0 }
     }
 }
 
@@ -45,6 +53,10 @@ impl PoolConfig {
         self.stride.unwrap_or(self.size)
     }
 
+    pub(crate) fn window(&self) -> Window {
+        Window { size: self.size, stride: self.step(), padding: self.padding }
+    }
+
     /// "max pool 2x2".
     pub(crate) fn words(&self) -> String {
         format!("{} pool {1}x{1}", self.kind, self.size)
@@ -52,16 +64,16 @@ impl PoolConfig {
 
     /// Height and width after a map of `size`; `None` where no window fits.
     pub(crate) fn output(&self, size: [usize; 2]) -> Option<[usize; 2]> {
-        let along = |side: usize| Some(side.checked_sub(self.size)? / self.step() + 1);
+        let along = |side: usize| Some((side + 2 * self.padding).checked_sub(self.size)? / self.step() + 1);
         Some([along(size[0])?, along(size[1])?])
     }
 
     /// `[batch, channels, height, width]` to `[batch, channels, height', width']`, and the activation that follows.
     pub(crate) fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         match (self.kind, activation) {
-            (PoolKind::Max, Activation::Relu) => kernels::max_pool2d(x, self.size, self.step(), true),
-            (PoolKind::Max, _) => activation.forward(kernels::max_pool2d(x, self.size, self.step(), false)),
-            (PoolKind::Avg, _) => activation.forward(kernels::avg_pool2d(x, self.size, self.step())),
+            (PoolKind::Max, Activation::Relu) => kernels::max_pool2d(x, self.window(), true),
+            (PoolKind::Max, _) => activation.forward(kernels::max_pool2d(x, self.window(), false)),
+            (PoolKind::Avg, _) => activation.forward(kernels::avg_pool2d(x, self.window())),
         }
     }
 }

@@ -237,7 +237,7 @@ def main():
         "lenet5": run(lenet5(1, 28, 10), 1, 28),
         "lenet5-32": run(lenet5(3, 32, 10), 3, 32),
         "resnet20": run(resnet(3, 10, 16, [16, 32, 64], 3, "pad"), 3, 16),
-        "resnet18": run(resnet(3, 10, 64, [64, 128, 256, 512], 2, "project"), 3, 16),
+        "resnet18-small": run(resnet(3, 10, 64, [64, 128, 256, 512], 2, "project"), 3, 16),
         "grouped": run(grouped(2, 10), 2, 9),
     }
     golden = {"torch": torch.__version__, "models": models, "activations": activations()}

@@ -99,7 +99,7 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<String>,
 
-    /// A preset: mlp, cnn, lenet5, resnet20 or resnet18; a recipe may hold a whole architecture here [default: cnn, mlp for tables]
+    /// A preset: mlp, cnn, lenet5, resnet20, resnet18-small, resnet18 or resnet50; a recipe may hold a whole architecture here [default: cnn, mlp for tables]
     #[arg(long, env = "STRIATE_MODEL", value_name = "NAME", value_parser = Choice::name, help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Choice>,
