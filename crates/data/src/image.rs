@@ -54,8 +54,20 @@ pub fn has_image_name(path: &Path) -> bool {
 pub fn probe(path: &Path) -> Result<Header, Error> {
     let len = size(path)?;
     let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
+    header(BufReader::new(file), len, path)
+}
+
+/// Reads the header of an image file's `bytes`; `path` names them in messages.
+///
+/// # Errors
+/// Bytes that are no image, or declare an absurd size.
+pub fn probe_bytes(bytes: &[u8], path: &Path) -> Result<Header, Error> {
+    header(Cursor::new(bytes), bytes.len() as u64, path)
+}
+
+fn header(bytes: impl BufRead + Seek, len: u64, path: &Path) -> Result<Header, Error> {
     let (gray, (width, height), orientation) = contained(path, || {
-        let (decoder, orientation) = decoder(BufReader::new(file), len, path)?;
+        let (decoder, orientation) = decoder(bytes, len, path)?;
         Ok((!decoder.color_type().has_color(), decoder.dimensions(), orientation))
     })?;
     let turned = matches!(

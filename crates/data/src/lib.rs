@@ -6,6 +6,7 @@
 mod augment;
 mod batch;
 mod cifar;
+mod clock;
 mod contain;
 mod dataset;
 pub mod digits;
@@ -33,6 +34,7 @@ pub mod table;
 
 pub use augment::Augment;
 pub use batch::{Batch, Inputs, Target, Targets as BatchTargets};
+pub use clock::Utc;
 pub use dataset::{Dataset, Found, Samples, Sources, Targets};
 pub use error::{Error, is_exhausted, is_unwritable, near};
 pub use example::Example;

@@ -27,10 +27,15 @@ impl Failure {
         Self { code: 6, error: error.into() }
     }
 
+    /// The error as one line.
+    pub(crate) fn line(&self) -> String {
+        line(&self.error)
+    }
+
     /// Prints the error as one line and returns its code.
     pub(crate) fn report(&self) -> u8 {
         if self.code != 0 {
-            tell(format_args!("error: {}", line(&self.error)));
+            tell(format_args!("error: {}", self.line()));
         }
         self.code
     }
@@ -55,6 +60,13 @@ fn line(error: &anyhow::Error) -> String {
         }
     }
     text.replace('\n', " ")
+}
+
+/// Of what nobody could have expected: threads that don't start.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: 1, error }
+    }
 }
 
 impl From<infer::Error> for Failure {

@@ -1,6 +1,7 @@
 //! The `infer` program: command line, terminal and exit codes around the library of the same name. Data goes to standard output,
 //! everything else to standard error.
 
+mod answer;
 mod draw;
 mod failure;
 mod output;
@@ -9,6 +10,7 @@ mod predict;
 mod runs;
 mod samples;
 mod self_test;
+mod serve;
 mod sources;
 mod usage;
 
@@ -41,6 +43,7 @@ enum Command {
     #[command(allow_negative_numbers = true)]
     Predict(predict::Predict),
     SelfTest(self_test::SelfTest),
+    Serve(Box<serve::Serve>),
     /// Print the completions of a shell: infer completions bash > /etc/bash_completion.d/infer
     Completions {
         /// The shell
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         None => cli.show.run(),
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::SelfTest(test)) => test.run(),
+        Some(Command::Serve(serve)) => serve.run(),
         Some(Command::Completions { shell }) => completions(shell),
     };
     // A panic has said where it was; its exit code is that of any internal error.

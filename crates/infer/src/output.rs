@@ -1,10 +1,11 @@
-//! Predictions as text: a table for people, JSON and CSV for programs, a line at a time. Knows nothing of where they come from.
-//! The JSON is specified in `docs/formats.md`.
+//! Predictions as text: a table for people, JSON and CSV for programs, a line at a time. Knows nothing of where they come from. What a
+//! line of JSON says is in `answer`.
 
 use std::io::{self, Write};
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use tasks::{Prediction, Scored, Task};
+
+use crate::answer::Json;
 
 /// Columns of a table's sources at most: a few long names shouldn't push everything else off the screen.
 const SOURCE: usize = 48;
@@ -30,92 +31,23 @@ pub(crate) enum Format {
 pub(crate) struct Writer<W: Write> {
     out: W,
     format: Format,
-    top: usize,
+    json: Json,
     task: Task,
-    /// The coverage of sets and intervals, where they were asked for.
-    coverage: Option<f64>,
     /// How many were written.
     count: usize,
     /// Width of the table's first columns so far.
     widths: [usize; 2],
 }
 
-/// A line of JSON.
-#[derive(serde::Serialize)]
-struct Line<'a> {
-    v: u8,
-    source: &'a str,
-    #[serde(flatten)]
-    answer: Answer<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    coverage: Option<f64>,
-}
-
-#[derive(serde::Serialize)]
-#[serde(untagged)]
-enum Answer<'a> {
-    Class {
-        label: &'a str,
-        index: usize,
-        prob: f32,
-        topk: Vec<Ranked<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        set: Option<Vec<Ranked<'a>>>,
-    },
-    Labels {
-        labels: Vec<&'a str>,
-        probs: Map<'a, f32>,
-    },
-    Values {
-        values: Map<'a, f64>,
-        /// Without an end: null.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        low: Option<Map<'a, f64>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        high: Option<Map<'a, f64>>,
-    },
-    Error {
-        error: &'a str,
-    },
-}
-
-#[derive(serde::Serialize)]
-struct Ranked<'a> {
-    label: &'a str,
-    index: usize,
-    prob: f32,
-}
-
-/// A JSON object in the order of the task's names.
-struct Map<'a, T>(Vec<(&'a str, T)>);
-
-impl<T: Serialize> Serialize for Map<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
 impl<W: Write> Writer<W> {
     /// `top`: how many classes are written of each prediction.
     pub(crate) fn new(out: W, format: Format, top: usize, task: &Task) -> Self {
-        Self {
-            out,
-            format,
-            top: top.clamp(1, task.outputs().max(1)),
-            task: task.clone(),
-            coverage: None,
-            count: 0,
-            widths: [6, 5],
-        }
+        Self { out, format, json: Json::new(top, task), task: task.clone(), count: 0, widths: [6, 5] }
     }
 
     /// The same where predictions have the sets or intervals of a coverage.
     pub(crate) fn covering(self, coverage: Option<f64>) -> Self {
-        Self { coverage, ..self }
+        Self { json: self.json.covering(coverage), ..self }
     }
 
     /// Makes room for `sources` in the table's first column; the columns of lines written before stay as they are.
@@ -133,9 +65,9 @@ impl<W: Write> Writer<W> {
                 let row = self.row(source, answer);
                 writeln!(self.out, "{}", row.trim_end())?;
             }
-            Format::Jsonl => writeln!(self.out, "{}", self.json(source, answer)?)?,
+            Format::Jsonl => writeln!(self.out, "{}", self.json.line(source, answer)?)?,
             Format::Json => {
-                write!(self.out, "{}{}", if self.count == 0 { "[\n" } else { ",\n" }, self.json(source, answer)?)?
+                write!(self.out, "{}{}", if self.count == 0 { "[\n" } else { ",\n" }, self.json.line(source, answer)?)?
             }
             Format::Csv => {
                 self.heading()?;
@@ -158,42 +90,6 @@ impl<W: Write> Writer<W> {
         self.out.flush()
     }
 
-    fn json(&self, source: &str, answer: Result<&Prediction, &str>) -> io::Result<String> {
-        let answer = match answer {
-            Err(error) => Answer::Error { error },
-            Ok(Prediction::Class { ranked, set }) => {
-                let line = |class: &Scored| (class.index, class.probability);
-                let first = |count: usize| -> Vec<Ranked> {
-                    let ranked = ranked.iter().take(count);
-                    ranked
-                        .map(|class| Ranked { label: &class.name, index: class.index, prob: class.probability })
-                        .collect()
-                };
-                let (index, prob) = ranked.first().map(line).unwrap_or_default();
-                let label = ranked.first().map_or("", |class| &class.name);
-                Answer::Class { label, index, prob, topk: first(self.top), set: set.map(first) }
-            }
-            Ok(prediction @ Prediction::Labels { scored, .. }) => Answer::Labels {
-                labels: prediction.labels().into_iter().map(|label| label.name.as_str()).collect(),
-                probs: Map(scored.iter().map(|label| (label.name.as_str(), label.probability)).collect()),
-            },
-            Ok(Prediction::Values { values, margins }) => {
-                let shifted = |sign: f64| {
-                    let margins = margins.as_ref()?.iter();
-                    let ends = values
-                        .iter()
-                        .zip(margins)
-                        .map(|((name, value), margin)| (name.as_str(), value + sign * margin));
-                    Some(Map(ends.collect()))
-                };
-                let values = Map(values.iter().map(|(name, value)| (name.as_str(), *value)).collect());
-                Answer::Values { values, low: shifted(-1.0), high: shifted(1.0) }
-            }
-        };
-        let coverage = self.coverage.filter(|_| !matches!(answer, Answer::Error { .. }));
-        Ok(serde_json::to_string(&Line { v: 1, source, answer, coverage })?)
-    }
-
     /// The first line of a table, of CSV: once.
     fn heading(&mut self) -> io::Result<()> {
         if self.count > 0 {
@@ -205,8 +101,8 @@ impl<W: Write> Writer<W> {
             match &self.task {
                 Task::Classification(_) => {
                     cells.extend(["label", "index", "prob"].map(String::from));
-                    cells.extend((2..=self.top).flat_map(|rank| [format!("label{rank}"), format!("prob{rank}")]));
-                    cells.extend(self.coverage.map(|_| "set".to_owned()));
+                    cells.extend((2..=self.json.top).flat_map(|rank| [format!("label{rank}"), format!("prob{rank}")]));
+                    cells.extend(self.json.coverage.map(|_| "set".to_owned()));
                 }
                 Task::MultiLabel(_) => {
                     cells.push("labels".into());
@@ -215,7 +111,7 @@ impl<W: Write> Writer<W> {
                 Task::Regression(_) => {
                     cells.extend(names.clone().cloned());
                     let ends = |name| [format!("low_{name}"), format!("high_{name}")];
-                    cells.extend(self.coverage.iter().flat_map(|_| names.clone().flat_map(ends)));
+                    cells.extend(self.json.coverage.iter().flat_map(|_| names.clone().flat_map(ends)));
                 }
             }
             cells.push("error".into());
@@ -223,16 +119,17 @@ impl<W: Write> Writer<W> {
         }
         let [first, second] = self.widths;
         match &self.task {
-            Task::Classification(_) if self.coverage.is_some() => {
+            Task::Classification(_) if self.json.coverage.is_some() => {
                 writeln!(self.out, "{:first$}  {:second$}    prob  set", "source", "label")
             }
-            Task::Classification(_) if self.top == 1 => {
+            Task::Classification(_) if self.json.top == 1 => {
                 writeln!(self.out, "{:first$}  {:second$}    prob", "source", "label")
             }
             Task::Classification(_) => writeln!(self.out, "{:first$}  {:second$}    prob  next", "source", "label"),
             Task::MultiLabel(_) => writeln!(self.out, "{:first$}  labels", "source"),
             Task::Regression(_) => {
-                let ends = self.coverage.map(|coverage| format!(" [{} % interval]", (coverage * 1e6).round() / 1e4));
+                let ends =
+                    self.json.coverage.map(|coverage| format!(" [{} % interval]", (coverage * 1e6).round() / 1e4));
                 let ends = ends.map_or_else(String::new, |ends| format!("{ends:INTERVAL$}"));
                 let names: Vec<String> = names.map(|name| format!("{:>12}{ends}", shown(name))).collect();
                 writeln!(self.out, "{:first$}  {}", "source", names.join("  ").trim_end())
@@ -247,7 +144,7 @@ impl<W: Write> Writer<W> {
             Err(error) => format!("error: {}", shown(error)),
             Ok(Prediction::Class { ranked, set }) => {
                 // With a set that is what follows, whole.
-                let mut classes = ranked.iter().take(set.unwrap_or(self.top));
+                let mut classes = ranked.iter().take(set.unwrap_or(self.json.top));
                 let best = classes
                     .next()
                     .map(|class| format!("{:second$}  {:>6}", shown(&class.name), percent(class.probability)));
@@ -275,9 +172,9 @@ impl<W: Write> Writer<W> {
 
     /// A row of CSV.
     fn cells(&self, source: &str, answer: Result<&Prediction, &str>) -> Vec<String> {
-        let asked = usize::from(self.coverage.is_some());
+        let asked = usize::from(self.json.coverage.is_some());
         let between = match &self.task {
-            Task::Classification(_) => 1 + 2 * self.top + asked,
+            Task::Classification(_) => 1 + 2 * self.json.top + asked,
             Task::MultiLabel(task) => 1 + task.labels.len(),
             Task::Regression(task) => task.targets.len() * (1 + 2 * asked),
         };
@@ -285,7 +182,7 @@ impl<W: Write> Writer<W> {
         match answer {
             Err(_) => {}
             Ok(Prediction::Class { ranked, set }) => {
-                for (rank, class) in ranked.iter().take(self.top).enumerate() {
+                for (rank, class) in ranked.iter().take(self.json.top).enumerate() {
                     cells.push(class.name.clone());
                     cells.extend((rank == 0).then(|| class.index.to_string()));
                     cells.push(class.probability.to_string());

@@ -18,6 +18,8 @@ pub(crate) fn device() -> Device {
     device::select("cpu").unwrap().device
 }
 
+pub(crate) mod server;
+
 pub(crate) struct Scratch {
     folder: tempfile::TempDir,
 }

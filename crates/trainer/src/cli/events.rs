@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 use trainer::{EpochSummary, Event, Report};
 
-use super::clock::Utc;
 use super::position::Position;
+use data::Utc;
 
 /// Between two steps that are written: at most ten a second.
 const STEPS_EVERY: Duration = Duration::from_millis(100);

@@ -6,7 +6,6 @@ pub(crate) mod options;
 mod bar;
 mod board;
 mod bounded;
-mod clock;
 mod columns;
 mod compare;
 mod completions;

@@ -98,7 +98,7 @@ fn row(run: &Listed) -> Vec<String> {
         or_dash(run.metric.clone()),
         number(run.val),
         number(run.test),
-        or_dash(run.time.map(|time| super::clock::Utc::of(time).minutes())),
+        or_dash(run.time.map(|time| data::Utc::of(time).minutes())),
         or_dash(run.seconds.map(duration)),
     ];
     cells.iter().map(|cell| plain(cell)).collect()

@@ -13,8 +13,8 @@ use trainer::search::SearchFolder;
 
 use super::history::History;
 use crate::cli::bounded;
-use crate::cli::clock::Utc;
 use crate::cli::options::Options;
+use data::Utc;
 
 /// Of files that are small whatever is trained.
 const SMALL: u64 = 4 << 20;

@@ -1,9 +1,11 @@
-//! Points in time as text, in UTC: RFC 3339 for programs, minutes for people. Never in a model file, nor in what decides one.
+//! Points in time as text, in UTC: RFC 3339 for programs, minutes for people. Both binaries tell and log; nothing here reads a clock, and none is in a
+//! model file, nor in what decides one.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time in UTC.
-pub(crate) struct Utc {
+#[derive(Clone, Copy, Debug)]
+pub struct Utc {
     date: [u64; 3],
     seconds: u64,
     millis: u32,
@@ -11,7 +13,7 @@ pub(crate) struct Utc {
 
 impl Utc {
     /// `time` in UTC; what lies before 1970 is taken for its beginning, what lies beyond the year 9999 for its end.
-    pub(crate) fn of(time: SystemTime) -> Self {
+    pub fn of(time: SystemTime) -> Self {
         const LAST: u64 = 253_402_300_799;
         let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).min(Duration::from_secs(LAST));
         let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -19,14 +21,14 @@ impl Utc {
     }
 
     /// `2026-11-23T00:14:17.250Z`.
-    pub(crate) fn rfc3339(&self) -> String {
+    pub fn rfc3339(&self) -> String {
         let [year, month, day] = self.date;
         let (hour, minute, second) = (self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60);
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", self.millis)
     }
 
     /// `2026-11-23 00:14`.
-    pub(crate) fn minutes(&self) -> String {
+    pub fn minutes(&self) -> String {
         self.rfc3339()[..16].replace('T', " ")
     }
 }

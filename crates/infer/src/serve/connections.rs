@@ -1,0 +1,239 @@
+//! Connections: accepting them, not too many, none that dawdles; and ending without losing a request that was accepted.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::Server;
+use super::access::Peer;
+use super::stream::Patient;
+
+/// Bytes of a request's head, and headers in it, that are read at all; `access` refuses less with a reason.
+const HEAD: usize = 64 << 10;
+const HEADERS: usize = 256;
+/// How long a connection may refuse to take what is written.
+const STALLED: Duration = Duration::from_secs(30);
+/// How long a connection without a request is kept once the server ends: its first request may be on its way.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// Connections that are told that there are too many; more are closed without a word.
+const TOLD: usize = 256;
+/// What they are told.
+const TOO_MANY: &str = "{\"type\":\"urn:striate:problem:overloaded\",\"title\":\"The server has more to do than it takes on\",\
+    \"status\":503,\"detail\":\"too many connections are open (--max-connections); try again\"}";
+
+/// How connections are treated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
+    /// From the first moment, or the end of the request before, to the end of a request's head.
+    pub(crate) head: Duration,
+    /// How long connections are accepted after the end was asked for.
+    pub(crate) linger: Duration,
+    /// How long requests may take after that.
+    pub(crate) drain: Duration,
+}
+
+/// Serves until `stop` has come, then drains. How many requests were given up.
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    router: Router,
+    listener: TcpListener,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) -> usize {
+    let (ending, ended) = watch::channel(());
+    let (alive, mut all_gone) = mpsc::channel::<()>(1);
+    let busy = Arc::new(AtomicUsize::new(0));
+    let accept =
+        Accept { server: server.clone(), router, limits, ended, alive, busy: busy.clone(), told: Arc::default() };
+    tokio::select! {
+        biased;
+        () = stop => {}
+        () = accept.all(&listener) => {}
+    }
+    server.drain();
+    // Answers now say that their connection closes, so that its client opens the next one elsewhere.
+    let _ = timeout(limits.linger, accept.all(&listener)).await;
+    accept.rest(&listener).await;
+    drop(listener);
+    drop(accept);
+    let _ = ending.send(());
+    let _ = timeout(limits.drain, all_gone.recv()).await;
+    busy.load(Ordering::SeqCst)
+}
+
+struct Accept {
+    server: Arc<Server>,
+    router: Router,
+    limits: Limits,
+    ended: watch::Receiver<()>,
+    /// Every connection holds one: when all are gone, so are they.
+    alive: mpsc::Sender<()>,
+    /// Requests that are being answered.
+    busy: Arc<AtomicUsize>,
+    told: Arc<AtomicUsize>,
+}
+
+impl Accept {
+    async fn all(&self, listener: &TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.take(stream, peer),
+                // Out of descriptors, or the client has gone already: the next one may fare better.
+                Err(error) => {
+                    if !matches!(
+                        error.kind(),
+                        std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset
+                    ) {
+                        self.server.log.event(
+                            "accept_failed",
+                            format!("cannot accept a connection: {error}"),
+                            serde_json::json!({}),
+                        );
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the connections that the system has accepted already.
+    async fn rest(&self, listener: &TcpListener) {
+        loop {
+            let next = std::future::poll_fn(|context| match listener.poll_accept(context) {
+                Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+            });
+            let Some((stream, peer)) = next.await else { return };
+            self.take(stream, peer);
+        }
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr) {
+        let open = self.server.metrics.connections.inc() + 1;
+        let closing = Open(self.server.clone());
+        if open as usize > self.limits.connections {
+            self.server.metrics.refused.inc();
+            let told = self.told.clone();
+            if told.fetch_add(1, Ordering::Relaxed) < TOLD {
+                tokio::spawn(async move {
+                    refuse(stream).await;
+                    told.fetch_sub(1, Ordering::Relaxed);
+                });
+            } else {
+                told.fetch_sub(1, Ordering::Relaxed);
+            }
+            return;
+        }
+        let _ = stream.set_nodelay(true);
+        let (router, limits, busy) = (self.router.clone(), self.limits, self.busy.clone());
+        let (ended, alive) = (self.ended.clone(), self.alive.clone());
+        tokio::spawn(async move {
+            talk(stream, peer, router, limits.head, ended, busy).await;
+            drop((closing, alive));
+        });
+    }
+}
+
+/// An open connection, counted.
+struct Open(Arc<Server>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.connections.dec();
+    }
+}
+
+/// A request that is being answered, counted.
+struct Busy<'a>(&'a AtomicUsize, &'a AtomicUsize);
+
+impl<'a> Busy<'a> {
+    fn new(all: &'a AtomicUsize, own: &'a AtomicUsize) -> Self {
+        all.fetch_add(1, Ordering::SeqCst);
+        own.fetch_add(1, Ordering::SeqCst);
+        Self(all, own)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.1.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Answers the requests of one connection.
+async fn talk(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    head: Duration,
+    mut ended: watch::Receiver<()>,
+    busy: Arc<AtomicUsize>,
+) {
+    let own = AtomicUsize::new(0);
+    let service = service_fn(|request: Request<Incoming>| {
+        let mut router = router.clone();
+        let counted = Busy::new(&busy, &own);
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            let response: Result<_, Infallible> = tower::Service::call(&mut router, request).await;
+            drop(counted);
+            response
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD).max_headers(HEADERS);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Patient::new(stream, STALLED)), service));
+    tokio::select! {
+        // What a client did to its connection is its own matter.
+        _ = connection.as_mut() => return,
+        _ = ended.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = sleep(LAST_CALL) => {
+                if own.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Says that there are too many connections.
+async fn refuse(mut stream: TcpStream) {
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{TOO_MANY}",
+        TOO_MANY.len()
+    );
+    let telling = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Closing with unread bytes would reset the connection before the answer is read.
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let _ = timeout(Duration::from_secs(1), telling).await;
+}
