@@ -15,7 +15,7 @@ use ::image::{
 use crate::contain::contain;
 use crate::failpoint::{DECODE, failpoint};
 use crate::regular::regular;
-use crate::{Error, ImageSpec, resize};
+use crate::{Error, Filter, Fit, ImageSpec, resize};
 
 /// Images of more pixels are refused before memory is taken for them.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -94,11 +94,19 @@ pub(crate) fn disguise(path: &Path) -> Option<(&'static str, &'static str)> {
 /// # Errors
 /// As [`decode_bytes`]; a file that cannot be read.
 pub fn decode_file(path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
+    decode_bytes(&read_file(path)?, path, spec)
+}
+
+/// The bytes of the image file `path`, for [`decode_bytes`].
+///
+/// # Errors
+/// A file that cannot be read, or is absurdly large.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let size = size(path)?;
     if size > MAX_FILE {
         return Err(Error::malformed(path, "file", format!("at most {MAX_FILE} bytes"), format!("{size}")));
     }
-    decode_bytes(&std::fs::read(path).map_err(|source| Error::io(path, source))?, path, spec)
+    std::fs::read(path).map_err(|source| Error::io(path, source))
 }
 
 /// Bytes of the file `path`. Opening a pipe would wait for a writer, and some devices never end.
@@ -113,7 +121,40 @@ fn size(path: &Path) -> Result<u64, Error> {
 /// size.
 pub fn decode_bytes(bytes: &[u8], path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
     check_spec(spec)?;
-    let image = contained(path, || {
+    let image = decode(bytes, path)?;
+    let size = [image.height() as usize, image.width() as usize];
+    Ok(resize::fit(&flatten(image, spec.channels), size, spec))
+}
+
+/// A picture for people, beside what a network makes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thumbnail {
+    /// `[3, height, width]`, red, green and blue.
+    pub pixels: Vec<u8>,
+    /// Its height and width.
+    pub shown: [usize; 2],
+    /// Height and width of the picture itself.
+    pub size: [usize; 2],
+}
+
+/// The whole picture in the bytes of an image file, no side of it longer than `side`; `path` names it in messages.
+///
+/// # Errors
+/// As [`decode_bytes`].
+pub fn thumbnail(bytes: &[u8], path: &Path, side: usize) -> Result<Thumbnail, Error> {
+    let image = decode(bytes, path)?;
+    let size = [image.height() as usize, image.width() as usize];
+    let scale = (side as f64 / size[0].max(size[1]) as f64).min(1.0);
+    let shown = size.map(|side| ((side as f64 * scale).round() as usize).max(1));
+    let (fit, filter) = (Fit::Stretch, Filter::default());
+    let spec =
+        ImageSpec { channels: 3, height: shown[0], width: shown[1], fit, filter, mean: Vec::new(), std: Vec::new() };
+    Ok(Thumbnail { pixels: resize::fit(&flatten(image, 3), size, &spec), shown, size })
+}
+
+/// The whole image, turned as a viewer does.
+fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage, Error> {
+    contained(path, || {
         let (decoder, orientation) = decoder(Cursor::new(bytes), bytes.len() as u64, path)?;
         if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(bytes) {
             // The decoder would fill up what is missing with gray.
@@ -121,9 +162,7 @@ pub fn decode_bytes(bytes: &[u8], path: &Path, spec: &ImageSpec) -> Result<Vec<u
             return Err(Error::malformed(path, place, "more of a JPEG", "the end of the file"));
         }
         pixels(decoder, orientation, path)
-    })?;
-    let size = [image.height() as usize, image.width() as usize];
-    Ok(resize::fit(&flatten(image, spec.channels), size, spec))
+    })
 }
 
 /// Decodes, and turns as a viewer does.

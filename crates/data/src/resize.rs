@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
+
 use crate::{Filter, Fit, ImageSpec};
 
 /// The source pixels of one output pixel along an axis: the first of them, and their weights, whose sum is one.
@@ -12,26 +14,54 @@ struct Taps {
     weights: Vec<f32>,
 }
 
+/// Which part of a picture a network sees, and where in its input that part lies. Rows first, then columns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Framing {
+    /// Where the part begins, in the picture's pixels.
+    pub start: [f64; 2],
+    /// Its height and width, in the picture's pixels.
+    pub span: [f64; 2],
+    /// Where it begins in the input.
+    pub place: [usize; 2],
+    /// Its height and width in the input; what is left of the input is black.
+    pub size: [usize; 2],
+}
+
+impl ImageSpec {
+    /// What of a picture of `size`, height and width, the network sees.
+    pub fn framing(&self, size: [usize; 2]) -> Framing {
+        let target = [self.height, self.width];
+        let ratios = [target[0] as f64 / size[0] as f64, target[1] as f64 / size[1] as f64];
+        let scale = match self.fit {
+            Fit::Crop => ratios[0].max(ratios[1]),
+            Fit::Pad => ratios[0].min(ratios[1]),
+            Fit::Stretch => 1.0,
+        };
+        let axis = |side: usize| match self.fit {
+            Fit::Stretch => (size[side] as f64, target[side]),
+            // The middle of the source that the scaled picture would keep. Pixels beyond it still take part in the filter.
+            Fit::Crop => ((target[side] as f64 / scale).min(size[side] as f64), target[side]),
+            Fit::Pad => (size[side] as f64, ((size[side] as f64 * scale).round() as usize).clamp(1, target[side])),
+        };
+        let [rows, columns] = [axis(0), axis(1)];
+        let span = [rows.0, columns.0];
+        let inner = [rows.1, columns.1];
+        Framing {
+            start: std::array::from_fn(|side| (size[side] as f64 - span[side]) / 2.0),
+            span,
+            place: std::array::from_fn(|side| (target[side] - inner[side]) / 2),
+            size: inner,
+        }
+    }
+}
+
 /// Resizes `pixels`, `[height, width, channels]` with `size` = [height, width], as `spec` asks: `[channels, height, width]`.
 pub(crate) fn fit(pixels: &[u8], size: [usize; 2], spec: &ImageSpec) -> Vec<u8> {
     let (channels, target) = (spec.channels, [spec.height, spec.width]);
-    let ratios = [target[0] as f64 / size[0] as f64, target[1] as f64 / size[1] as f64];
-    let scale = match spec.fit {
-        Fit::Crop => ratios[0].max(ratios[1]),
-        Fit::Pad => ratios[0].min(ratios[1]),
-        Fit::Stretch => 1.0,
-    };
-    let axis = |side: usize| match spec.fit {
-        Fit::Stretch => (size[side] as f64, target[side]),
-        // The middle of the source that the scaled picture would keep. Pixels beyond it still take part in the filter.
-        Fit::Crop => ((target[side] as f64 / scale).min(size[side] as f64), target[side]),
-        Fit::Pad => (size[side] as f64, ((size[side] as f64 * scale).round() as usize).clamp(1, target[side])),
-    };
-    let [rows, columns] = [0, 1].map(|side| {
-        let (window, out) = axis(side);
-        taps(size[side], (size[side] as f64 - window) / 2.0, window, out, spec.filter)
-    });
-    let inner = [rows.len(), columns.len()];
+    let framing = spec.framing(size);
+    let [rows, columns] =
+        [0, 1].map(|side| taps(size[side], framing.start[side], framing.span[side], framing.size[side], spec.filter));
+    let inner = framing.size;
     let inner_pixels = if inner == size {
         pixels.iter().map(|&value| f32::from(value)).collect()
     } else if size[0] * inner[1] <= inner[0] * size[1] {
@@ -48,14 +78,14 @@ pub(crate) fn fit(pixels: &[u8], size: [usize; 2], spec: &ImageSpec) -> Vec<u8> 
         let between = vertical(pixels, size[1] * channels, &rows, 0);
         horizontal(&between, size[1], channels, &columns)
     };
-    place(&inner_pixels, inner, channels, target)
+    place(&inner_pixels, &framing, channels, target)
 }
 
 /// Puts `[height, width, channels]` into the middle of black `[channels, height, width]`.
-fn place(pixels: &[f32], inner: [usize; 2], channels: usize, [height, width]: [usize; 2]) -> Vec<u8> {
+fn place(pixels: &[f32], framing: &Framing, channels: usize, [height, width]: [usize; 2]) -> Vec<u8> {
     let mut out = vec![0; channels * height * width];
-    let (top, left) = ((height - inner[0]) / 2, (width - inner[1]) / 2);
-    for (y, row) in pixels.chunks_exact(inner[1] * channels).enumerate() {
+    let [top, left] = framing.place;
+    for (y, row) in pixels.chunks_exact(framing.size[1] * channels).enumerate() {
         for (x, pixel) in row.chunks_exact(channels).enumerate() {
             for (channel, value) in pixel.iter().enumerate() {
                 out[(channel * height + top + y) * width + left + x] = (value + 0.5).clamp(0.0, 255.0) as u8;

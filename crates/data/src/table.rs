@@ -17,6 +17,7 @@
 //! Everything is fitted on the training split alone. Splitting itself is in `split`.
 
 mod columns;
+mod decode;
 mod encode;
 mod field;
 mod prepared;

@@ -35,6 +35,14 @@ pub enum Error {
         /// Whether the model file is at fault, rather than the caller.
         model: bool,
     },
+    /// The answer cannot be explained in the way that was asked for.
+    #[error("{what}: {why}")]
+    Explain {
+        /// What was asked for: "class", "patch" ...
+        what: &'static str,
+        /// Why it cannot be, and what can.
+        why: String,
+    },
     /// An input cannot be read.
     #[error(transparent)]
     Data(#[from] data::Error),
@@ -57,7 +65,7 @@ impl Error {
         match self {
             Self::Model(error) => error.exit_code(),
             Self::Meaning { .. } | Self::Golden { .. } | Self::Coverage { model: true, .. } => 4,
-            Self::Coverage { .. } => 2,
+            Self::Coverage { .. } | Self::Explain { .. } => 2,
             Self::Data(error) => error.exit_code(),
             Self::Input { .. } => 3,
             Self::Device(_) => 1,

@@ -14,9 +14,13 @@
 
 mod checked;
 mod error;
+mod explain;
+mod layers;
 mod predictor;
 
 pub use checked::Checked;
 pub use error::Error;
+pub use explain::{Contribution, Evidence, Explain, Explained, Explanation, Heat, How};
+pub use models::{Attribution, Baseline};
 pub use predictor::{BATCH, Predictor, Sample};
 pub use tasks::{Calibration, Prediction, Reading, Scored};

@@ -111,6 +111,16 @@ impl Predictor {
         self.model.input()
     }
 
+    /// The network itself.
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Where its weights are.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Inputs with what the network answered where it was trained.
     pub(crate) fn golden(&self) -> Option<&Golden> {
         self.golden.as_ref()

@@ -129,11 +129,34 @@ impl Cnn {
     /// `[batch, channels, height, width]` to `[batch, outputs]`.
     pub(crate) fn forward(&self, x: Tensor<4>, pass: Pass) -> Tensor<2> {
         let x = self.stages.iter().fold(x, |x, stage| stage.forward(x, pass));
+        self.answer(x, pass)
+    }
+
+    /// From what the last stage puts out.
+    fn answer(&self, x: Tensor<4>, pass: Pass) -> Tensor<2> {
         let x = match self.pool {
             HeadPool::Global => global_average(x),
             HeadPool::Flat => flatten(x),
         };
         self.head.forward(x, pass)
+    }
+
+    /// What the last block makes of `x` for prediction, before the stage's pooling, and its name; `config` is what the network was made of.
+    pub(crate) fn last_map(&self, x: Tensor<4>, config: &CnnConfig) -> (String, Tensor<4>) {
+        let last = self.stages.len().saturating_sub(1);
+        let x = self.stages[..last].iter().fold(x, |x, stage| stage.forward(x, Pass::Predict));
+        let (block, map) = self.stages[last].last_map(x, &config.stages[last]);
+        (format!("stages.{last}.blocks.{block}"), map)
+    }
+
+    /// The outputs that follow from it.
+    pub(crate) fn after_last_map(&self, map: Tensor<4>, config: &CnnConfig) -> Tensor<2> {
+        let pool = config.stages.last().and_then(|stage| stage.pool.as_ref());
+        let x = match pool {
+            Some(pool) => pool.forward(map, Activation::None),
+            None => map,
+        };
+        self.answer(x, Pass::Predict)
     }
 
     /// The same for prediction, layer by layer; `config` is what it was made of.

@@ -10,6 +10,7 @@ mod cnn;
 mod config;
 pub mod container;
 mod error;
+mod explain;
 mod features;
 mod file;
 mod filters;
@@ -32,6 +33,9 @@ pub use activation::Activation;
 pub use cnn::{CnnConfig, HeadConfig, HeadPool};
 pub use config::{Custom, ModelConfig};
 pub use error::Error;
+pub use explain::{
+    Attribution, Baseline, GradCam, IntegratedGradients, Patches, grad_cam, integrated_gradients, occlusion,
+};
 pub use features::{FeatureMap, feature_maps};
 pub use file::{FORMAT, ModelFile, ModelHeader, VERSION};
 pub use filters::{Filters, filters, first_filters};

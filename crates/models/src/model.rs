@@ -82,6 +82,23 @@ impl Model {
         }
     }
 
+    /// What the last convolution makes of a batch for prediction, after its activation and before any pooling, with the name of its block;
+    /// `None` for a perceptron.
+    pub(crate) fn last_map(&self, inputs: Tensor<4>) -> Option<(String, Tensor<4>)> {
+        match (&self.net, &self.config) {
+            (Net::Cnn(net), ModelConfig::Cnn(config)) => Some(net.last_map(self.normal.forward(inputs), config)),
+            _ => None,
+        }
+    }
+
+    /// The outputs for prediction that follow from [`last_map`](Self::last_map).
+    pub(crate) fn after_last_map(&self, map: Tensor<4>) -> Tensor<2> {
+        match (&self.net, &self.config) {
+            (Net::Cnn(net), ModelConfig::Cnn(config)) => net.after_last_map(map, config),
+            _ => unreachable!("only a network with convolutions has a last map"),
+        }
+    }
+
     /// The same for prediction, prepared for the CPU with the network's present weights: no tensors, and a fraction of the time. `None`
     /// where another backend than `flex` has the weights; then [`forward`](Self::forward) is the way.
     pub fn plan(&self) -> Option<kernels::Plan> {

@@ -361,6 +361,12 @@ impl Stage {
         }
     }
 
+    /// What the last block puts out for prediction, before pooling, and its number; `config` is what the stage was made of.
+    pub(crate) fn last_map(&self, x: Tensor<4>, config: &StageConfig) -> (usize, Tensor<4>) {
+        let map = self.blocks.iter().fold(x, |x, block| block.whole(x, config.activation));
+        (self.blocks.len().saturating_sub(1), map)
+    }
+
     /// The same for prediction, block by block and the pooling by itself; `config` is what the stage was made of.
     pub(crate) fn record(
         &self,

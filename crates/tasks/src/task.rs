@@ -246,6 +246,14 @@ impl Task {
         }
     }
 
+    /// Output `index` of the network, as far as it can be read alone: a number in the user's units; what softmax or the sigmoid takes as it is.
+    pub fn in_units(&self, index: usize, output: f32) -> f64 {
+        match self {
+            Self::Regression(task) => task.value(index, output),
+            Self::Classification(_) | Self::MultiLabel(_) => f64::from(output),
+        }
+    }
+
     /// How far `outputs` of one sample (`[outputs]`) are from its targets, row `index` of `targets`: for classes one number, -ln of the true
     /// one's probability; for labels -ln of the probability of what each is; for numbers |prediction - truth|, in the user's units. NaN
     /// where there is no target.

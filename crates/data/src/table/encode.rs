@@ -94,6 +94,30 @@ impl TableSpec {
         self.encode_as(&layout, row.len(), |position| row[position])
     }
 
+    /// The features of a row whose fields are all empty, which predicts what nothing is known of.
+    pub fn absent(&self) -> Vec<f32> {
+        self.of_columns(|_| None)
+    }
+
+    /// The features of a row whose numbers are the means of the training split, and whose categories are none.
+    pub fn average(&self) -> Vec<f32> {
+        self.of_columns(|kind| match kind {
+            ColumnKind::Numeric { mean, .. } => Some(*mean),
+            ColumnKind::Categorical { .. } => None,
+        })
+    }
+
+    /// Of these numbers, and no categories.
+    fn of_columns(&self, number: impl Fn(&ColumnKind) -> Option<f32>) -> Vec<f32> {
+        let mut features = Vec::with_capacity(self.columns.iter().map(Column::features).sum());
+        for column in &self.columns {
+            // Each appends what is its kind's.
+            column.push_number(number(&column.kind), &mut features);
+            column.push_category(None, &mut features);
+        }
+        features
+    }
+
     /// Like [`encode`](Self::encode), where the layout of many rows is known.
     pub(super) fn encode_as<'a>(
         &self,
@@ -130,20 +154,29 @@ fn by_name(column: &Column, header: &[String]) -> Result<usize, RowError> {
 impl Column {
     /// Appends the features of `field`.
     fn encode(&self, field: &str, features: &mut Vec<f32>) -> Result<(), RowError> {
+        let present = !field::is_missing(field);
         match &self.kind {
-            ColumnKind::Numeric { fill, ranks, indicator, .. } => {
-                let missing = field::is_missing(field);
-                let number = if missing { *fill } else { usable(&self.name, field)? as f32 };
-                features.push(number);
-                features.extend((!ranks.is_empty()).then(|| rank(ranks, number)));
-                features.extend(indicator.then_some(f32::from(u8::from(missing))));
+            ColumnKind::Numeric { .. } => {
+                let number = present.then(|| usable(&self.name, field)).transpose()?;
+                self.push_number(number.map(|number| number as f32), features);
             }
-            ColumnKind::Categorical { categories } => {
-                let missing = field::is_missing(field);
-                features.extend(categories.iter().map(|category| f32::from(u8::from(!missing && category == field))));
-            }
+            ColumnKind::Categorical { .. } => self.push_category(present.then_some(field), features),
         }
         Ok(())
+    }
+
+    /// Appends the features of a number, or of none; nothing where the column holds categories.
+    fn push_number(&self, number: Option<f32>, features: &mut Vec<f32>) {
+        let ColumnKind::Numeric { fill, ranks, indicator, .. } = &self.kind else { return };
+        features.push(number.unwrap_or(*fill));
+        features.extend((!ranks.is_empty()).then(|| rank(ranks, number.unwrap_or(*fill))));
+        features.extend(indicator.then_some(f32::from(u8::from(number.is_none()))));
+    }
+
+    /// Appends the features of a category, or of none; nothing where the column holds numbers.
+    fn push_category(&self, given: Option<&str>, features: &mut Vec<f32>) {
+        let ColumnKind::Categorical { categories } = &self.kind else { return };
+        features.extend(categories.iter().map(|category| f32::from(u8::from(given == Some(category.as_str())))));
     }
 }
 

@@ -118,4 +118,5 @@ def main():
     path.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

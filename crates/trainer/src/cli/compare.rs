@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow};
 use trainer::RunFolder;
 
 use super::failure::{Failure, code};
-use super::{Compare, Format, settle, stream};
+use super::{Compare, Format, stream};
 use aligned::Aligned;
 use cost::Cost;
 use judged::{Judged, Verdict};
@@ -36,7 +36,7 @@ pub(super) struct Compared {
 /// Compares the runs.
 pub(crate) fn run(arguments: &Compare) -> Result<u8> {
     if let Some(page) = &arguments.page {
-        settle::check_place("--page", page, &["html", "htm"], &[b"<!DOCTYPE html"])?;
+        data::check_place("--page", page, &["html", "htm"], &[b"<!DOCTYPE html"])?;
     }
     let found = compare(arguments)?;
     if let Some(page) = &arguments.page {

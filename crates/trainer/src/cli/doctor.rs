@@ -19,7 +19,7 @@ const MEMBERS: usize = 4;
 /// Examines the data.
 pub(crate) fn run(arguments: Doctor) -> Result<u8> {
     for (option, file) in [("--fix", &arguments.fix), ("--suspects", &arguments.suspects)] {
-        file.iter().try_for_each(|file| settle::check_place(option, file, &["csv"], &[b"sample,reason"]))?;
+        file.iter().try_for_each(|file| data::check_place(option, file, &["csv"], &[b"sample,reason"]))?;
     }
     let mut options = arguments.options.over(Default::default())?;
     let mut judge = None;

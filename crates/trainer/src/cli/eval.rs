@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
         return Err(Failure::usage(anyhow!("--batch: expected at least 1, found 0")));
     }
     if let Some(file) = &arguments.save_predictions {
-        settle::check_place("--save-predictions", file, &["csv"], &[b"source,"])?;
+        data::check_place("--save-predictions", file, &["csv"], &[b"source,"])?;
     }
     let device = device::select(&arguments.device)?;
     let trained = Trained::load(&arguments.model, &device.device)?;

@@ -13,7 +13,7 @@ use super::options::Options;
 use super::report::{quoted, significant, trainer_command};
 use super::signals::Signals;
 use super::train::{Sitting, layered, settled};
-use super::{Format, Output, Watch, settle, stream};
+use super::{Format, Output, Watch, stream};
 
 /// Rows of the curve in text.
 const ROWS: usize = 24;
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
     let range = Range { from: arguments.from, to: arguments.to, steps: arguments.steps };
     range.check()?;
     if let Some(page) = &arguments.page {
-        settle::check_place("--page", page, &["html", "htm", "svg", "png"], &[b"<!DOCTYPE html", b"<svg", b"\x89PNG"])?;
+        data::check_place("--page", page, &["html", "htm", "svg", "png"], &[b"<!DOCTYPE html", b"<svg", b"\x89PNG"])?;
     }
     let options = layered(arguments.options, arguments.recipe.as_deref())?;
     let (options, dataset) = settled(options, arguments.quiet)?;

@@ -1,6 +1,5 @@
 //! From options to settings: fills in every default, and says what is wrong in the words of the flags.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -42,33 +41,6 @@ pub(crate) fn locate(options: &Options) -> Result<PathBuf> {
     }
     let missing = || anyhow!("the data set `{name}` is not here yet; fetch it with `trainer data fetch {name}`");
     crate::manifest::locate(name).ok_or_else(|| Failure::with(code::DATA, missing()))
-}
-
-/// Refuses a place for a file that `option` names before anything is computed for it: one that isn't there, and a file of another kind, which
-/// may be somebody's data. `endings` are those that its name may have, and `beginnings` those that a file in its place may have.
-pub(crate) fn check_place(option: &str, file: &Path, endings: &[&str], beginnings: &[&[u8]]) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-    let what = if file.is_dir() || file.file_name().is_none() {
-        format!("expected a file to write, found the folder `{}`; name a file in it", file.display())
-    } else if !folder.is_dir() {
-        format!("cannot write `{}`: there is no folder `{}`; make it first", file.display(), folder.display())
-    } else if file.is_file() && !endings.contains(&ending.as_str()) {
-        format!("`{}` is there already, and no .{}; give another name", file.display(), endings.join(" or ."))
-    } else if file.is_file() && !begins_with(file, beginnings)? {
-        format!("`{}` is there already, and isn't what would be written; give another name", file.display())
-    } else {
-        return Ok(());
-    };
-    Err(Failure::usage(anyhow!("{option}: {what}")))
-}
-
-/// Whether the file begins with one of `beginnings`, or has nothing in it.
-fn begins_with(file: &Path, beginnings: &[&[u8]]) -> Result<bool> {
-    let mut head = Vec::new();
-    let read = std::fs::File::open(file).and_then(|file| file.take(64).read_to_end(&mut head));
-    read.map_err(|source| trainer::Error::Io { doing: "read", path: file.to_owned(), source })?;
-    Ok(head.is_empty() || beginnings.iter().any(|beginning| head.starts_with(beginning)))
 }
 
 /// The data's part of the options.

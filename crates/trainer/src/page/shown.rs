@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::{Batch, BatchTargets, ColumnKind, Dataset, InputSpec, Inputs, Loader, TableSpec};
+use data::{Batch, BatchTargets, Dataset, InputSpec, Inputs, Loader};
 use report::{Picture, Shown};
 use tasks::Task;
 
@@ -35,7 +35,7 @@ pub(super) fn load(words: Vec<Words>, dataset: &Arc<Dataset>, notes: &mut Vec<St
         shown.picture = picture(batch, at);
         if let (Inputs::Floats(values), InputSpec::Table(table)) = (&batch.inputs, &dataset.input) {
             let len = batch.shape[1..].iter().product::<usize>();
-            shown.row = row(table, values.get(at * len..(at + 1) * len).unwrap_or_default());
+            shown.row = table.fields(values.get(at * len..(at + 1) * len).unwrap_or_default());
         }
         shown
     };
@@ -77,25 +77,4 @@ fn picture(batch: &Batch, at: usize) -> Option<Picture> {
     let [_, channels, height, width] = batch.shape;
     let len = channels * height * width;
     Some(Picture { shape: [channels, height, width], pixels: pixels.get(at * len..(at + 1) * len)?.to_vec() })
-}
-
-/// The columns of a row from its features, before normalisation.
-fn row(table: &TableSpec, features: &[f32]) -> Vec<(String, String)> {
-    let mut rest = features;
-    let mut row = Vec::new();
-    for column in &table.columns {
-        let Some((own, after)) = rest.split_at_checked(column.features()) else { break };
-        rest = after;
-        let value = match (&column.kind, own) {
-            (ColumnKind::Numeric { indicator: true, .. }, [.., 1.0]) => "missing".to_owned(),
-            (ColumnKind::Numeric { .. }, [value, ..]) => value.to_string(),
-            (ColumnKind::Categorical { categories }, own) => {
-                let known = own.iter().position(|&one| one == 1.0).and_then(|at| categories.get(at));
-                known.cloned().unwrap_or_else(|| "missing or unknown".to_owned())
-            }
-            _ => continue,
-        };
-        row.push((column.name.clone(), value));
-    }
-    row
 }
