@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -29,8 +28,8 @@ const HEAD: usize = 64 << 10;
 const HEADERS: usize = 256;
 /// How long a connection may refuse to take what is written.
 const STALLED: Duration = Duration::from_secs(30);
-/// How long a connection without a request is kept once the server ends: its first request may be on its way.
-const LAST_CALL: Duration = Duration::from_secs(1);
+/// How long a connection without a request is kept once the server ends.
+const LAST_CALL: Duration = Duration::from_millis(500);
 /// Connections that are told that there are too many; more are closed without a word.
 const TOLD: usize = 256;
 /// What they are told.
@@ -70,8 +69,7 @@ pub(crate) async fn serve(
     server.drain();
     // Answers now say that their connection closes, so that its client opens the next one elsewhere.
     let _ = timeout(limits.linger, accept.all(&listener)).await;
-    accept.rest(&listener).await;
-    drop(listener);
+    accept.rest(listener);
     drop(accept);
     let _ = ending.send(());
     let _ = timeout(limits.drain, all_gone.recv()).await;
@@ -113,15 +111,16 @@ impl Accept {
         }
     }
 
-    /// Takes the connections that the system has accepted already.
-    async fn rest(&self, listener: &TcpListener) {
-        loop {
-            let next = std::future::poll_fn(|context| match listener.poll_accept(context) {
-                Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
-                Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
-            });
-            let Some((stream, peer)) = next.await else { return };
-            self.take(stream, peer);
+    /// Takes the connections that the system has accepted already, and listens no more. What it accepts between the last look and the end of listening
+    /// is reset: no time is lost there.
+    fn rest(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, peer)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                self.take(stream, peer);
+            }
         }
     }
 
@@ -206,6 +205,11 @@ async fn talk(
         // What a client did to its connection is its own matter.
         _ = connection.as_mut() => return,
         _ = ended.changed() => {}
+    }
+    // Answers say by now that they are the last ones, so that a connection with a request ends behind it. A silent one may have a request on its way.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = sleep(LAST_CALL) => {}
     }
     connection.as_mut().graceful_shutdown();
     loop {

@@ -18,6 +18,7 @@ pub(crate) fn device() -> Device {
     device::select("cpu").unwrap().device
 }
 
+pub(crate) mod browser;
 pub(crate) mod server;
 
 pub(crate) struct Scratch {

@@ -66,7 +66,7 @@ impl Scratch {
 
     /// The same with `variables` in the environment.
     pub(crate) fn serve_with(&self, model: &str, options: &[&str], variables: &[(&str, &str)]) -> Running {
-        let mut arguments = vec!["serve", model, "--bind", "127.0.0.1:0", "--log", "json", "--linger", "0.05"];
+        let mut arguments = vec!["serve", model, "--bind", "127.0.0.1:0", "--log", "json"];
         arguments.extend(options);
         let mut command = self.command(&arguments);
         let mut child = command.env_remove("STRIATE_TOKEN").envs(variables.iter().copied()).spawn().unwrap();
