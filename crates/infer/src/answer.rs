@@ -15,13 +15,15 @@ pub(crate) struct Json {
 
 /// A line of JSON.
 #[derive(serde::Serialize)]
-struct Line<'a> {
+struct Line<'a, M> {
     v: u8,
     source: &'a str,
     #[serde(flatten)]
     answer: Answer<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     coverage: Option<f64>,
+    #[serde(flatten)]
+    more: Option<M>,
 }
 
 #[derive(serde::Serialize)]
@@ -85,9 +87,19 @@ impl Json {
 
     /// What the model says of `source`, or why it says nothing: one object on one line.
     pub(crate) fn line(&self, source: &str, answer: Result<&Prediction, &str>) -> serde_json::Result<String> {
+        self.line_with(source, answer, None::<()>)
+    }
+
+    /// The same with the fields of `more` behind it.
+    pub(crate) fn line_with(
+        &self,
+        source: &str,
+        answer: Result<&Prediction, &str>,
+        more: Option<impl Serialize>,
+    ) -> serde_json::Result<String> {
         let answer = answer.map_or_else(|error| Answer::Error { error }, |prediction| self.answer(prediction));
         let coverage = self.coverage.filter(|_| !matches!(answer, Answer::Error { .. }));
-        serde_json::to_string(&Line { v: 1, source, answer, coverage })
+        serde_json::to_string(&Line { v: 1, source, answer, coverage, more })
     }
 
     fn answer<'a>(&self, prediction: &'a Prediction) -> Answer<'a> {

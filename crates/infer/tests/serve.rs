@@ -170,6 +170,44 @@ fn the_inference_protocol_answers_the_same_in_bytes_and_in_floats() {
 }
 
 #[test]
+fn an_answer_is_explained_for_the_class_that_is_asked_for() {
+    let scratch = Scratch::new();
+    scratch.picture_model();
+    let server = scratch.serve("model.safetensors", &[]);
+    let explain = |query: &str| server.post(&format!("/v1/explain{query}"), "image/png", &pgm(7));
+    let mut usual = explain("").json();
+    assert_eq!((&usual["method"], &usual["explained"]["name"]), (&json!("occlusion"), &usual["label"]));
+    assert_eq!((&usual["heat"]["height"], usual["heat"]["values"].as_array().unwrap().len()), (&json!(8), 64));
+    assert_eq!(usual["framing"]["picture"], json!([8, 8]));
+    let predicted = predicted(&scratch, 7, "body");
+    for key in ["v", "source", "label", "prob", "topk"] {
+        assert_eq!(usual[key].take(), predicted[key], "{key}");
+    }
+    let emu = explain("?class=emu&method=integrated-gradients&steps=8&baseline=black").json();
+    assert_eq!((&emu["explained"]["index"], &emu["steps"]), (&json!(2), &json!(8)));
+    assert!(emu["heat"]["values"].as_array().unwrap().iter().any(|value| value.as_f64() != Some(0.0)));
+    for (query, words) in [
+        ("?class=cow", "none called `cow`"),
+        ("?method=magic", "magic"),
+        ("?method=grad-cam", "convolution"),
+        ("?steps=0", "from 1 to 256"),
+        ("?colour=red", "class, method"),
+    ] {
+        let refused = explain(query);
+        assert_eq!((refused.status, refused.problem()), (400, "malformed-request".into()), "{query}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains(words), "{query}: {}", refused.text());
+    }
+    assert_eq!(server.post("/v1/explain", "image/png", b"no picture").problem(), "unreadable-input");
+
+    scratch.model("table.safetensors", rows(), &values(&["price"]));
+    let server = scratch.serve("table.safetensors", &[]);
+    let row = json!({ "row": { "size": 2.5, "colour": "red" } }).to_string();
+    let row = server.post("/v1/explain", "application/json", row.as_bytes()).json();
+    assert_eq!((&row["columns"][1]["column"], &row["columns"][1]["value"]), (&json!("colour"), &json!("red")));
+    assert!(row["columns"][0]["contribution"].is_number() && row["values"]["price"].is_number(), "{row}");
+}
+
+#[test]
 fn labels_are_answered_each() {
     let scratch = Scratch::new();
     scratch.model("labels.safetensors", pictures(), &labels(&["wet", "cold"]));

@@ -21,7 +21,7 @@ fn keep(browser: &mut Browser, name: &str) {
 #[track_caller]
 fn sound(browser: &mut Browser) {
     assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth"), true);
-    let small = "[...document.querySelectorAll('button, .file')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 44).length";
+    let small = "[...document.querySelectorAll('button:not(.bar), .file')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 44).length";
     assert_eq!(browser.value(small), 0, "fingers need 44 points");
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
@@ -62,6 +62,19 @@ fn a_picture_is_dropped_pasted_and_drawn_on_desks_and_phones() {
             assert_eq!(browser.value("document.querySelectorAll('#bars li').length"), 3);
             assert_eq!(browser.value("document.getElementById('shown').naturalWidth"), 8);
         }
+        browser.until("!document.getElementById('how').textContent || document.getElementById('reason').textContent.startsWith('What counts')");
+        let why = browser.value("document.getElementById('reason').textContent");
+        assert_eq!(why, format!("What counts for {}", expected["label"].as_str().unwrap()));
+        // Heat is painted, more in some places than in others.
+        let colours =
+            "new Set(document.getElementById('seen').getContext('2d').getImageData(0, 0, 320, 320).data).size";
+        assert!(browser.value(colours).as_u64().unwrap() > 20);
+        let other = browser.value("document.querySelectorAll('#bars button')[2].children[1].textContent");
+        browser.click("#bars li:nth-child(3) button");
+        browser.until(&format!(
+            "document.getElementById('reason').textContent === 'What counts for {}'",
+            other.as_str().unwrap()
+        ));
         sound(&mut browser);
         keep(&mut browser, &format!("dropped-{width}-{scheme}"));
 
@@ -123,6 +136,7 @@ fn a_row_is_filled_in_and_a_token_typed() {
     let says = browser.value("document.getElementById('says').textContent");
     let said: f64 = says.as_str().unwrap().strip_prefix("price: ").unwrap().parse().unwrap();
     assert!((said - price).abs() <= 1e-5 * price.abs().max(1.0), "{says} {price}");
+    browser.until("document.querySelectorAll('#counted li').length === 2");
     sound(&mut browser);
     keep(&mut browser, "row");
 }

@@ -7,6 +7,7 @@ mod body;
 mod connections;
 mod decoding;
 mod engine;
+mod explain;
 mod inputs;
 mod loaded;
 mod log;
@@ -15,6 +16,7 @@ mod openapi;
 mod options;
 mod page;
 mod problem;
+mod query;
 mod routes;
 mod rows;
 mod stream;
@@ -36,6 +38,7 @@ use crate::failure::{Failure, tell};
 use body::Bodies;
 use decoding::Decoders;
 use engine::Engine;
+use explain::Explainers;
 use loaded::{Loaded, Origin};
 use log::Log;
 use metrics::Metrics;
@@ -55,6 +58,7 @@ struct Server {
     engine: Arc<Engine>,
     decoders: Arc<Decoders>,
     bodies: Arc<Bodies>,
+    explainers: Explainers,
     metrics: Arc<Metrics>,
     log: Log,
     token: Option<Token>,
@@ -144,6 +148,7 @@ impl Serve {
             engine,
             decoders: Arc::new(decoders),
             bodies: Bodies::new(self.max_body, self.body_timeout),
+            explainers: Explainers::new(),
             metrics,
             log,
             token,

@@ -18,6 +18,7 @@ struct Operation {
 #[derive(Clone, Copy)]
 enum Body {
     One,
+    Explained,
     Many,
     Tensors,
 }
@@ -39,13 +40,14 @@ const fn taking(body: Body, operation: Operation) -> Operation {
     Operation { body: Some(body), ..operation }
 }
 
-const OPERATIONS: [Operation; 17] = [
+const OPERATIONS: [Operation; 18] = [
     operation("get", "/", "A page to try the model", Answer::Page),
     taking(Body::One, operation("post", "/v1/predict", "Predict one input", Answer::Prediction)),
     taking(
         Body::Many,
         operation("post", "/v1/predict/batch", "Predict many inputs, errors in their place", Answer::Predictions),
     ),
+    taking(Body::Explained, operation("post", "/v1/explain", "Why one input is answered as it is", Answer::Prediction)),
     operation("get", "/v1/model", "What is served", Answer::Json),
     operation("get", "/v2", "Open Inference Protocol: the server", Answer::Json),
     operation("get", "/v2/health/live", "Open Inference Protocol: is the process alive", Answer::Json),
@@ -108,9 +110,20 @@ fn described(operation: &Operation, input: &InputSpec) -> Value {
     for name in ["name", "version"].into_iter().filter(|name| operation.path.contains(&format!("{{{name}}}"))) {
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
     }
-    if matches!(operation.body, Some(Body::One | Body::Many)) {
-        let schema = json!({ "type": "integer", "minimum": 1 });
-        parameters.push(json!({ "name": "top_k", "in": "query", "description": "Classes to name", "schema": schema }));
+    let text = || json!({ "type": "string" });
+    let count = || json!({ "type": "integer", "minimum": 1 });
+    let mut query = |name: &str, description: &str, schema: Value| {
+        parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
+    };
+    if matches!(operation.body, Some(Body::One | Body::Many | Body::Explained)) {
+        query("top_k", "Classes to name", count());
+    }
+    if matches!(operation.body, Some(Body::Explained)) {
+        query("class", "What to explain, by name or by number from 0; without it the most probable", text());
+        query("method", "grad-cam, integrated-gradients or occlusion", text());
+        query("baseline", "mean or black for pictures, absent or mean for rows", text());
+        query("steps", "Points of integrated gradients", count());
+        query("patch", "Pixels of a side of what occlusion hides", count());
     }
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
@@ -131,7 +144,7 @@ fn content(body: Body, input: &InputSpec) -> Value {
     let text = || json!({ "type": "string", "contentEncoding": "base64" });
     match (body, input) {
         (Body::Tensors, _) => json!({ "application/json": { "schema": { "type": "object", "required": ["inputs"] } } }),
-        (Body::One, InputSpec::Image(_)) => json!({
+        (Body::One | Body::Explained, InputSpec::Image(_)) => json!({
             "image/*": binary(), "application/octet-stream": binary(), "multipart/form-data": form,
             "application/json": { "schema": { "oneOf": [only("image", text()), only("pixels", json!({ "type": "array" }))] } },
         }),

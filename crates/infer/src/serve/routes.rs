@@ -12,7 +12,7 @@ use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::problem::{Kind, Problem};
-use super::{Server, access, metrics, openapi, page, v1, v2};
+use super::{Server, access, explain, metrics, openapi, page, v1, v2};
 
 /// Every route: its method, its path, what it does.
 pub(crate) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Arc<Server>>)> {
@@ -20,6 +20,7 @@ pub(crate) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Arc<Serv
         ("get", "/", get(page::page)),
         ("post", "/v1/predict", post(v1::predict)),
         ("post", "/v1/predict/batch", post(v1::batch)),
+        ("post", "/v1/explain", post(explain::explain)),
         ("get", "/v1/model", get(v1::model)),
         ("get", "/v2", get(v2::server)),
         ("get", "/v2/health/live", get(live)),

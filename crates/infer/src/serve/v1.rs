@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use infer::{Prediction, Sample};
 use tasks::Task;
@@ -15,6 +15,7 @@ use super::access::Visit;
 use super::inputs::{Input, Raw, read};
 use super::loaded::Loaded;
 use super::problem::{Kind, Problem};
+use super::query::Query;
 use crate::answer::Json;
 
 /// The model's version, in each answer that it gave.
@@ -47,7 +48,7 @@ pub(crate) async fn model(State(server): State<Arc<Server>>) -> Response {
 async fn answer(server: &Server, visit: &Visit, request: Request, batch: bool) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let model = server.model();
-    let writes = asked_of(&parts.uri, &model)?;
+    let writes = writes(&Query::of(&parts.uri, &["top_k"])?, &model)?;
     let body = server.bodies.read(&parts.headers, body).await?;
     visit.0.store(body.bytes.len() as u64, Ordering::Relaxed);
     let _slot = server.slot()?;
@@ -108,19 +109,10 @@ fn text(
 }
 
 /// How the answer is to be written, by the request's query.
-fn asked_of(uri: &Uri, model: &Loaded) -> Result<Json, Problem> {
-    let mut writes = model.json.clone();
-    for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match (key, value.parse::<usize>()) {
-            ("top_k", Ok(top @ 1..)) => writes = Json::new(top, model.predictor.task()).covering(writes.coverage),
-            ("top_k", _) => {
-                return Err(Problem::new(Kind::MalformedRequest, "top_k: expected a whole number from 1 on"));
-            }
-            _ => return Err(Problem::new(Kind::MalformedRequest, "expected no parameter but top_k in the query")),
-        }
-    }
-    Ok(writes)
+pub(crate) fn writes(query: &Query, model: &Loaded) -> Result<Json, Problem> {
+    let usual = model.json.clone();
+    let top = query.count("top_k", 1 << 16)?;
+    Ok(top.map_or(usual.clone(), |top| Json::new(top, model.predictor.task()).covering(usual.coverage)))
 }
 
 /// Decodes all inputs, images on as many threads as there are for it.

@@ -94,7 +94,7 @@ impl Browser {
             }
             match message["method"].as_str() {
                 // Advice is none.
-                Some("Log.entryAdded") if message["params"]["entry"]["level"] == "verbose" => {}
+                Some("Log.entryAdded") if message["params"]["entry"]["level"] != "error" => {}
                 Some("Log.entryAdded" | "Runtime.exceptionThrown") => {
                     self.complaints.push(message["params"].to_string())
                 }
