@@ -69,7 +69,7 @@ pub(crate) async fn guard(State(server): State<Arc<Server>>, mut request: Reques
     };
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
-        *response.body_mut() = Body::from(problem.body(&id).to_string());
+        *response.body_mut() = Body::from(problem.body(Some(&id)).to_string());
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     }
     let headers = response.headers_mut();

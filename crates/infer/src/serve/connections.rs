@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Server;
 use super::access::Peer;
+use super::problem::{Kind, Problem};
 use super::stream::Patient;
 
 /// Bytes of a request's head, and headers in it, that are read at all; `access` refuses less with a reason.
@@ -32,10 +33,6 @@ const STALLED: Duration = Duration::from_secs(30);
 const LAST_CALL: Duration = Duration::from_millis(500);
 /// Connections that are told that there are too many; more are closed without a word.
 const TOLD: usize = 256;
-/// What they are told.
-const TOO_MANY: &str = "{\"type\":\"urn:striate:problem:overloaded\",\"title\":\"The server has more to do than it takes on\",\
-    \"status\":503,\"detail\":\"too many connections are open (--max-connections); try again\"}";
-
 /// How connections are treated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -226,10 +223,12 @@ async fn talk(
 
 /// Says that there are too many connections.
 async fn refuse(mut stream: TcpStream) {
+    let detail = "too many connections are open (--max-connections); try again";
+    let body = Problem::new(Kind::Overloaded, detail).body(None).to_string();
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n\
-         content-length: {}\r\n\r\n{TOO_MANY}",
-        TOO_MANY.len()
+         content-length: {}\r\n\r\n{body}",
+        body.len()
     );
     let telling = async {
         stream.write_all(answer.as_bytes()).await?;

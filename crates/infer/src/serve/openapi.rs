@@ -178,7 +178,7 @@ fn schemas() -> Value {
         },
         "Problem": {
             "type": "object",
-            "required": ["type", "title", "status", "detail", "request_id"],
+            "required": ["type", "title", "status", "detail"],
             "properties": {
                 "type": { "enum": types },
                 "title": { "type": "string" },

@@ -112,17 +112,20 @@ impl Problem {
         Self::new(Kind::Internal, detail)
     }
 
-    /// The body, for the request `id`. Clients of the Open Inference Protocol look for `error`.
-    pub(crate) fn body(&self, id: &str) -> Value {
+    /// The body, for the request `id`, if it was one. Clients of the Open Inference Protocol look for `error`.
+    pub(crate) fn body(&self, id: Option<&str>) -> Value {
         let (status, word, title) = self.kind.parts();
-        json!({
+        let mut body = json!({
             "type": format!("urn:striate:problem:{word}"),
             "title": title,
             "status": status,
             "detail": self.detail,
-            "request_id": id,
             "error": self.detail,
-        })
+        });
+        if let Some(id) = id {
+            body["request_id"] = id.into();
+        }
+        body
     }
 }
 

@@ -1,4 +1,5 @@
-//! A connection's bytes, with the patience that hyper doesn't have an end of: a client that takes nothing of what is written is given up.
+//! A connection's bytes, with what hyper has no setting for: a client that takes nothing of what is written is given up, and what hyper answers by itself, to
+//! what is no request, gets its reason.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::problem::{Kind, Problem};
+
+/// How hyper's own refusals begin and end. Answers of ours have an id, and no body ends so.
+const REFUSAL: (&[u8], &[u8]) = (b"HTTP/1.1 4", b"\r\n\r\n");
+const ID: &[u8] = b"x-request-id:";
+
 /// A stream whose writes fail once nothing could be written for a while.
 #[derive(Debug)]
 pub(crate) struct Patient {
@@ -16,11 +23,28 @@ pub(crate) struct Patient {
     patience: Duration,
     /// Runs out while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// What is written in the place of a refusal, and how much of it has been.
+    instead: Option<(Vec<u8>, usize)>,
 }
 
 impl Patient {
     pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None }
+        Self { stream, patience, waiting: None, instead: None }
+    }
+
+    /// Writes `bytes`, or the problem that they are.
+    fn write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.instead.is_none() {
+            self.instead = reasoned(bytes).map(|text| (text, 0));
+        }
+        while let Some((text, at)) = &mut self.instead {
+            *at += ready!(Pin::new(&mut self.stream).poll_write(context, &text[*at..]))?;
+            if *at >= text.len() {
+                self.instead = None;
+                return Poll::Ready(Ok(bytes.len()));
+            }
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     /// What a write came to, if it hasn't waited too long.
@@ -50,7 +74,7 @@ impl AsyncRead for Patient {
 
 impl AsyncWrite for Patient {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = self.write(context, bytes);
         self.watched(written, context)
     }
 
@@ -59,7 +83,10 @@ impl AsyncWrite for Patient {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        let written = match bytes {
+            [one] => self.write(context, one),
+            several => Pin::new(&mut self.stream).poll_write_vectored(context, several),
+        };
         self.watched(written, context)
     }
 
@@ -74,5 +101,43 @@ impl AsyncWrite for Patient {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// What hyper says to what is no request, with its reason.
+fn reasoned(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (beginning, end) = REFUSAL;
+    if !bytes.starts_with(beginning) || !bytes.ends_with(end) || bytes.windows(ID.len()).any(|part| part == ID) {
+        return None;
+    }
+    let (kind, detail) = match &bytes[9..12] {
+        b"431" => (Kind::HeadersTooLarge, "expected fewer and shorter headers"),
+        b"414" => (Kind::UriTooLong, "expected a shorter target"),
+        _ => (Kind::MalformedRequest, "expected a request of HTTP/1.1"),
+    };
+    let (status, _, title) = kind.parts();
+    let body = Problem::new(kind, detail).body(None).to_string();
+    let head = format!("HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\nconnection: close\r\n");
+    Some(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_hyper_refuses_by_itself_gets_another_answer() {
+        let refusal = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n";
+        let text = String::from_utf8(reasoned(refusal).unwrap()).unwrap();
+        assert!(text.starts_with("HTTP/1.1 431 ") && text.contains("urn:striate:problem:headers-too-large"), "{text}");
+        for other in [
+            &b"HTTP/1.1 200 OK\r\n\r\n"[..],
+            b"HTTP/1.1 404 Not Found\r\nx-request-id: a\r\n\r\n",
+            b"HTTP/1.1 400 Bad Request\r\n\r\n{}",
+            b"HTTP/1.1 100 Continue\r\n\r\n",
+            b"",
+        ] {
+            assert_eq!(reasoned(other), None);
+        }
     }
 }
