@@ -18,6 +18,15 @@ use serde_json::Value;
 /// Clients that ask one thing after the other, each on a connection that it keeps.
 const CLIENTS: usize = 8;
 
+/// Tells the clients that it is enough when it goes: also when a test fails, so that nobody waits for them.
+struct Enough<'a>(&'a AtomicBool);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The model's classes under other names, in the place of the model.
 fn rename(scratch: &Scratch, names: [&str; 3]) {
     let path = scratch.path().join("model.safetensors");
@@ -63,6 +72,7 @@ fn a_changed_file_and_a_hangup_swap_the_model_without_a_failed_request() {
     let (enough, count) = (AtomicBool::new(false), AtomicUsize::new(0));
     let label = || server.post("/v1/predict", "image/png", &pgm(1)).json()["label"].as_str().unwrap().to_owned();
     thread::scope(|scope| {
+        let _enough = Enough(&enough);
         for _ in 0..CLIENTS {
             let check = |answer: &Answer| {
                 assert_eq!(answer.status, 200, "{answer:?}");
@@ -87,7 +97,6 @@ fn a_changed_file_and_a_hangup_swap_the_model_without_a_failed_request() {
         assert_eq!(server.figure("striate_model_loads_total{outcome=\"failed\"}"), Some(1.0));
         scratch.write("model.safetensors", &good);
         server.until(|| (server.figure("striate_model_loads_total{outcome=\"ok\"}") >= Some(3.0)).then_some(()));
-        enough.store(true, Ordering::Relaxed);
     });
     assert!(count.into_inner() > 0);
     drop(server);
@@ -95,6 +104,7 @@ fn a_changed_file_and_a_hangup_swap_the_model_without_a_failed_request() {
     let server = scratch.serve("model.safetensors", &["--watch", "0"]);
     let enough = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _enough = Enough(&enough);
         for _ in 0..CLIENTS {
             let (server, enough) = (&server, &enough);
             scope.spawn(move || assert_eq!(ask(server, enough, |answer| assert_eq!(answer.status, 200)), 0));
@@ -106,7 +116,6 @@ fn a_changed_file_and_a_hangup_swap_the_model_without_a_failed_request() {
         server.logged("reloaded");
         let label = server.post("/v1/predict", "image/png", &pgm(1)).json()["label"].as_str().unwrap().to_owned();
         assert!(["uno", "dos", "tres"].contains(&label.as_str()), "{label}");
-        enough.store(true, Ordering::Relaxed);
     });
 }
 
@@ -118,6 +127,7 @@ fn no_request_that_was_taken_on_is_lost_when_the_server_ends() {
         let server = scratch.serve("model.safetensors", &["--linger", "0.1"]);
         let (enough, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
         let unanswered: usize = thread::scope(|scope| {
+            let _enough = Enough(&enough);
             let asking: Vec<_> = (0..CLIENTS)
                 .map(|_| {
                     let check = |answer: &Answer| {
@@ -176,6 +186,7 @@ fn what_is_too_much_is_refused_at_once_and_may_come_again() {
         let server = scratch.serve("model.safetensors", &[&options[..], &["--max-batch", "1"]].concat());
         let (enough, refused) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
+            let _enough = Enough(&enough);
             for _ in 0..CLIENTS {
                 let check = |answer: &Answer| {
                     if answer.status == 200 {
@@ -189,7 +200,6 @@ fn what_is_too_much_is_refused_at_once_and_may_come_again() {
                 scope.spawn(move || assert_eq!(ask(server, enough, check), 0));
             }
             server.until(|| (refused.load(Ordering::Relaxed) > 0).then_some(()));
-            enough.store(true, Ordering::Relaxed);
         });
         assert_eq!(server.post("/v1/predict", "image/png", &pgm(1)).status, 200, "{options:?}");
     }
@@ -202,6 +212,7 @@ fn inputs_of_different_requests_go_through_the_network_together() {
     let server = scratch.serve("model.safetensors", &[]);
     let enough = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _enough = Enough(&enough);
         for _ in 0..CLIENTS {
             let (server, enough) = (&server, &enough);
             scope.spawn(move || ask(server, enough, |answer| assert_eq!(answer.status, 200)));
@@ -209,6 +220,5 @@ fn inputs_of_different_requests_go_through_the_network_together() {
         // Fewer runs than inputs.
         let fewer = || server.figure("striate_batch_inputs_count") < server.figure("striate_batch_inputs_sum");
         server.until(|| fewer().then_some(()));
-        enough.store(true, Ordering::Relaxed);
     });
 }
