@@ -11,6 +11,8 @@ pub(crate) struct Json {
     pub(crate) top: usize,
     /// The coverage of sets and intervals, where they were asked for.
     pub(crate) coverage: Option<f64>,
+    /// What names the model, where lines are to name it.
+    model: Option<String>,
 }
 
 /// A line of JSON.
@@ -22,6 +24,8 @@ struct Line<'a, M> {
     answer: Answer<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     coverage: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
     #[serde(flatten)]
     more: Option<M>,
 }
@@ -77,12 +81,17 @@ impl<T: Serialize> Serialize for Map<'_, T> {
 impl Json {
     /// `top`: how many classes are written of each prediction, where the task has as many.
     pub(crate) fn new(top: usize, task: &Task) -> Self {
-        Self { top: top.clamp(1, task.outputs().max(1)), coverage: None }
+        Self { top: top.clamp(1, task.outputs().max(1)), coverage: None, model: None }
     }
 
     /// The same where predictions have the sets or intervals of a coverage.
     pub(crate) fn covering(self, coverage: Option<f64>) -> Self {
         Self { coverage, ..self }
+    }
+
+    /// The same where lines name the model.
+    pub(crate) fn signed(self, model: Option<String>) -> Self {
+        Self { model, ..self }
     }
 
     /// What the model says of `source`, or why it says nothing: one object on one line.
@@ -99,7 +108,7 @@ impl Json {
     ) -> serde_json::Result<String> {
         let answer = answer.map_or_else(|error| Answer::Error { error }, |prediction| self.answer(prediction));
         let coverage = self.coverage.filter(|_| !matches!(answer, Answer::Error { .. }));
-        serde_json::to_string(&Line { v: 1, source, answer, coverage, more })
+        serde_json::to_string(&Line { v: 1, source, answer, coverage, model: self.model.as_deref(), more })
     }
 
     fn answer<'a>(&self, prediction: &'a Prediction) -> Answer<'a> {

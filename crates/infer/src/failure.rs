@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// What went wrong, and the code that says so to programs: 1 internal, 2 usage, 3 data, 4 model, 6 answers that differ, 7 out of disk.
 #[derive(Debug)]
@@ -11,6 +12,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn internal(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: 1, error: error.into() }
+    }
+
     pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { code: 2, error: error.into() }
     }
@@ -30,6 +35,18 @@ impl Failure {
     /// The error as one line.
     pub(crate) fn line(&self) -> String {
         line(&self.error)
+    }
+
+    /// Of a file that was named to be read.
+    pub(crate) fn reading(path: &Path, error: io::Error) -> Self {
+        let code = if data::is_exhausted(&error) { 7 } else { 3 };
+        Self { code, error: anyhow::Error::new(error).context(format!("cannot read `{}`", path.display())) }
+    }
+
+    /// Of a file that was named to be written.
+    pub(crate) fn writing(path: &Path, error: io::Error) -> Self {
+        let code = if data::is_unwritable(&error) { 7 } else { 2 };
+        Self { code, error: anyhow::Error::new(error).context(format!("cannot write `{}`", path.display())) }
     }
 
     /// Prints the error as one line and returns its code.

@@ -4,20 +4,25 @@
 mod answer;
 mod draw;
 mod failure;
+mod feed;
+mod journal;
 mod output;
+mod pack;
 mod pipeline;
 mod predict;
 mod runs;
 mod samples;
 mod self_test;
 mod serve;
+mod shard;
 mod sources;
 mod usage;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -44,6 +49,7 @@ enum Command {
     Predict(predict::Predict),
     SelfTest(self_test::SelfTest),
     Serve(Box<serve::Serve>),
+    Pack(pack::Pack),
     /// Print the completions of a shell: infer completions bash > /etc/bash_completion.d/infer
     Completions {
         /// The shell
@@ -52,7 +58,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => match usage::line(&error) {
             Some(line) => return ExitCode::from(Failure::usage(anyhow::anyhow!(line)).report()),
@@ -64,6 +70,7 @@ fn main() -> ExitCode {
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::SelfTest(test)) => test.run(),
         Some(Command::Serve(serve)) => serve.run(),
+        Some(Command::Pack(pack)) => pack.run(),
         Some(Command::Completions { shell }) => completions(shell),
     };
     // A panic has said where it was; its exit code is that of any internal error.
@@ -72,6 +79,20 @@ fn main() -> ExitCode {
         Ok(Err(failure)) => ExitCode::from(failure.report()),
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// The command line; that of a program with a model packed behind it names none.
+fn parse() -> Result<Cli, clap::Error> {
+    let (mut command, given) = (Cli::command(), std::env::args_os());
+    let mut matches = match pack::own() {
+        None => command.clone().try_get_matches_from(given)?,
+        Some(own) => {
+            let given = pack::arguments(&command, &own, given);
+            command = pack::command(command, &own);
+            command.clone().try_get_matches_from(given)?
+        }
+    };
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {

@@ -50,6 +50,11 @@ impl<W: Write> Writer<W> {
         Self { json: self.json.covering(coverage), ..self }
     }
 
+    /// The same where lines of JSON name the model.
+    pub(crate) fn signed(self, model: Option<String>) -> Self {
+        Self { json: self.json.signed(model), ..self }
+    }
+
     /// Makes room for `sources` in the table's first column; the columns of lines written before stay as they are.
     pub(crate) fn expect<'a>(&mut self, sources: impl Iterator<Item = &'a str>) {
         self.widths[0] = sources.map(|name| shown(name).chars().count()).fold(self.widths[0], usize::max).min(SOURCE);

@@ -1,19 +1,21 @@
 //! `infer predict`: inputs to lines, in order and in constant memory. One bad input is reported in its place and doesn't stop the rest.
 
-use std::io::{self, Read, Write};
+use std::ffi::OsStr;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-use data::{InputSpec, TableSpec};
+use data::InputSpec;
 use infer::{BATCH, Calibration, Predictor, Sample};
 
 use crate::failure::{Failure, tell};
+use crate::feed::{Inputs, Item, Raw};
+use crate::journal::{self, Answered, Sink};
 use crate::output::{Format, Writer};
-use crate::sources::{Kind, Source, expand};
-use crate::{pipeline, runs};
-
-/// Bytes that an image on standard input may have.
-const LARGEST_IMAGE: u64 = 256 << 20;
+use crate::shard::Shard;
+use crate::{pipeline, runs, watch};
 
 /// Predict files, folders, patterns or standard input
 #[derive(Debug, clap::Args)]
@@ -22,15 +24,34 @@ pub(crate) struct Predict {
     model: PathBuf,
     /// Images, or CSV files for a model of table rows; folders with them and all folders inside, by name; patterns such as
     /// 'pictures/*.png'; - for standard input
-    #[arg(required = true)]
+    #[arg(required_unless_present = "stdin0")]
     inputs: Vec<String>,
-    /// How predictions are written to standard output
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    /// Also predict the files that standard input names, each with a NUL behind it, as find -print0 writes them
+    #[arg(long, conflicts_with = "watch")]
+    stdin0: bool,
+    /// The inputs of a model of images are lines of pixels: channels x height x width whole numbers of 0 to 255, of the network's own size
+    #[arg(long)]
+    rows: bool,
+    /// Go on looking into the folders for new files, every so many seconds (1), until Ctrl-C
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = seconds)]
+    watch: Option<Duration>,
+    /// Predict one of several parts, such as 3/8: which inputs it has is a function of their names alone, so that 8 machines that are given the
+    /// same ones leave none out and predict none twice
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// How predictions are written; without it table, or what the ending of --output says (.jsonl, .json, .csv)
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write predictions to FILE instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Go on with the --output of a run that was interrupted (jsonl): what it answers isn't predicted again
+    #[arg(long, requires = "output")]
+    resume: bool,
     /// Classes to write for each input, the most probable first
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = positive)]
     top_k: usize,
-    /// Inputs that go through the network at once; 1 answers each row of a slow pipe at once
+    /// Inputs that go through the network at once; where no more come for now, fewer
     #[arg(long, value_name = "N", default_value_t = BATCH, value_parser = positive)]
     batch: usize,
     /// Also answer with a set of classes, or with an interval, that holds the truth with this probability, such as 0.95
@@ -61,21 +82,15 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// An input on its way.
-struct Item {
-    source: String,
-    raw: Raw,
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if (0.01..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("expected a number of seconds from 0.01 to 86400".into()),
+    }
 }
 
-enum Raw {
-    File(PathBuf),
-    Bytes(Vec<u8>),
-    Ready(Sample),
-    Bad(String),
-}
-
-/// What was decoded of an input, or why nothing was.
-type Decoded = (String, Result<Sample, String>);
+/// What was decoded of an input, or why nothing was. `None` says that the next one may be long in coming.
+type Decoded = Option<(String, Result<Sample, String>)>;
 
 impl Predict {
     /// Predicts everything; fails at the end if an input couldn't be.
@@ -96,14 +111,19 @@ impl Predict {
             }
         }
         let started = Instant::now();
-        let writer = Writer::new(io::stdout().lock(), self.format, self.top_k, predictor.task());
-        let writer = writer.covering(self.coverage);
+        let format = self.format()?;
+        let (sink, answered, model) = self.sink(&file, format)?;
+        let before = answered.count;
+        let writer = Writer::new(sink, format, self.top_k, predictor.task()).covering(self.coverage).signed(model);
         let mut output = Output { predictor: &predictor, writer, waiting: Vec::new(), done: 0, failed: 0 };
         // The threads get the recipe alone: they need no network.
         let input = predictor.input().clone();
+        let stop = self.stop()?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(16);
+        let Self { inputs: names, stdin0, rows, watch, shard, .. } = self;
+        let inputs = Inputs { names, stdin0, rows, watch, shard, answered };
         pipeline::ordered(
-            |next| feed(self.inputs, &input, next),
+            |next| inputs.feed(&input, &stop, next),
             threads,
             |item| decode(item, &input),
             // Standard input may be silent for hours: a thread that waits for it must not keep the program from ending.
@@ -114,8 +134,9 @@ impl Predict {
         let (done, failed) = (output.done, output.failed);
         if !self.quiet {
             let seconds = started.elapsed().as_secs_f64();
+            let before = if before > 0 { format!(", {before} were before") } else { String::new() };
             tell(format_args!(
-                "{done} predicted in {seconds:.2} s ({:.0} a second) on {}",
+                "{done} predicted in {seconds:.2} s ({:.0} a second) on {}{before}",
                 done as f64 / seconds.max(1e-9),
                 selected.name
             ));
@@ -128,6 +149,44 @@ impl Predict {
             return Err(Failure::data(what));
         }
         Ok(())
+    }
+
+    /// As asked for, or as the output file's name ends.
+    fn format(&self) -> Result<Format, Failure> {
+        let ending = self.output.as_deref().and_then(Path::extension).and_then(OsStr::to_str).unwrap_or_default();
+        let named = match ending.to_ascii_lowercase().as_str() {
+            "jsonl" | "ndjson" => Format::Jsonl,
+            "json" => Format::Json,
+            "csv" => Format::Csv,
+            _ => Format::Table,
+        };
+        let format = self.format.unwrap_or(named);
+        if self.resume && format != Format::Jsonl {
+            let what = "--resume goes on with lines of JSON; give --format jsonl, in the run before, too";
+            return Err(Failure::usage(anyhow::anyhow!(what)));
+        }
+        Ok(format)
+    }
+
+    /// Where predictions go, what is there already, and the name of the model of the file `model` that each of them gets.
+    fn sink(&self, model: &Path, format: Format) -> Result<(Sink, Answered, Option<String>), Failure> {
+        let Some(path) = &self.output else {
+            return Ok((Sink::Stdout(io::stdout().lock()), Answered::default(), None));
+        };
+        let version = runs::version(model)?;
+        let (file, answered) = journal::open(path, &version, self.resume)?;
+        Ok((Sink::File(file), answered, (format == Format::Jsonl).then_some(version)))
+    }
+
+    /// Set when whoever watches folders should stop.
+    fn stop(&self) -> Result<Arc<AtomicBool>, Failure> {
+        if self.watch.is_none() {
+            return Ok(Arc::default());
+        }
+        if let Some(name) = self.inputs.iter().find(|name| !Path::new(name).is_dir()) {
+            return Err(Failure::usage(anyhow::anyhow!("--watch looks into folders, and `{name}` is none")));
+        }
+        watch::stopped().map_err(Failure::internal)
     }
 }
 
@@ -143,79 +202,30 @@ fn warn_of_few(predictor: &Predictor, coverage: f64) {
     }
 }
 
-/// Hands on the inputs that `names` stand for.
-fn feed(names: Vec<String>, input: &InputSpec, next: &mut dyn FnMut(Item) -> bool) {
-    let kind = if matches!(input, InputSpec::Table(_)) { Kind::Tables } else { Kind::Images };
-    for source in expand(names, kind) {
-        let more = match (source, input) {
-            (Source::Missing(source, why), _) => next(Item { source, raw: Raw::Bad(why) }),
-            (Source::File(path), InputSpec::Image(_)) => {
-                next(Item { source: path.display().to_string(), raw: Raw::File(path) })
-            }
-            (Source::Stdin, InputSpec::Image(_)) => {
-                next(Item { source: "-".into(), raw: read_image(io::stdin().lock()) })
-            }
-            (Source::Stdin, InputSpec::Table(spec)) => rows(io::stdin().lock(), Path::new("-"), spec, next),
-            (Source::File(path), InputSpec::Table(spec)) => match data::open_regular(&path, u64::MAX) {
-                Ok(file) => rows(file, &path, spec, next),
-                Err(error) => {
-                    let raw = Raw::Bad(data::Error::io(&path, error).to_string());
-                    next(Item { source: path.display().to_string(), raw })
-                }
-            },
-        };
-        if !more {
-            return;
-        }
-    }
-}
-
-/// Hands on the rows of a table; false if no more are wanted.
-fn rows(table: impl Read, path: &Path, spec: &TableSpec, next: &mut dyn FnMut(Item) -> bool) -> bool {
-    let name = path.display();
-    match data::table::rows(table, path, spec) {
-        Ok(mut rows) => rows.all(|row| {
-            let raw =
-                row.features.map_or_else(|error| Raw::Bad(error.to_string()), |row| Raw::Ready(Sample::features(row)));
-            next(Item { source: format!("{name}:{}", row.line), raw })
-        }),
-        Err(error) => next(Item { source: name.to_string(), raw: Raw::Bad(error.to_string()) }),
-    }
-}
-
-fn read_image(from: impl Read) -> Raw {
-    let mut bytes = Vec::new();
-    match from.take(LARGEST_IMAGE + 1).read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() as u64 > LARGEST_IMAGE => {
-            Raw::Bad(format!("expected an image of at most {LARGEST_IMAGE} bytes"))
-        }
-        Ok(_) => Raw::Bytes(bytes),
-        Err(error) => Raw::Bad(format!("cannot read standard input: {error}")),
-    }
-}
-
 fn decode(item: Item, input: &InputSpec) -> Decoded {
-    let sample = match item.raw {
+    let Item::Input(source, raw) = item else { return None };
+    let sample = match raw {
         Raw::Ready(sample) => Ok(sample),
         Raw::File(path) => Sample::image_file(&path, input).map_err(|error| error.to_string()),
         Raw::Bytes(bytes) => Sample::image_bytes(Path::new("-"), &bytes, input).map_err(|error| error.to_string()),
         Raw::Bad(why) => Err(why),
     };
-    (item.source, sample)
+    Some((source, sample))
 }
 
 /// Collects batches, predicts and writes them.
 struct Output<'a, W: Write> {
     predictor: &'a Predictor,
     writer: Writer<W>,
-    waiting: Vec<Decoded>,
+    waiting: Vec<(String, Result<Sample, String>)>,
     done: u64,
     failed: u64,
 }
 
 impl<W: Write> Output<'_, W> {
     fn take(&mut self, decoded: Decoded) -> Result<(), Failure> {
-        self.waiting.push(decoded);
+        let Some(input) = decoded else { return self.predict() };
+        self.waiting.push(input);
         // Bad ones count too: a stream of them mustn't pile up.
         if self.waiting.len() >= self.predictor.batch() { self.predict() } else { Ok(()) }
     }

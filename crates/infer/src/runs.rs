@@ -6,6 +6,8 @@ use crate::failure::Failure;
 
 /// The best weights of a run, inside its folder.
 const BEST: &str = "weights/best.safetensors";
+/// Letters of a version.
+const VERSION: usize = 12;
 
 /// The model file that `model` means: a file itself, or the best weights of a run's folder.
 pub(crate) fn model_file(model: &Path) -> Result<PathBuf, Failure> {
@@ -20,6 +22,13 @@ pub(crate) fn model_file(model: &Path) -> Result<PathBuf, Failure> {
     Err(Failure::model(anyhow::anyhow!(
         "`{shown}` is a folder without {BEST}; expected a model file or the folder of a finished run"
     )))
+}
+
+/// What names the model of the file `model` to programs: the first letters of its SHA-256.
+pub(crate) fn version(model: &Path) -> Result<String, Failure> {
+    let mut digest = models::container::digest(model).map_err(infer::Error::from)?;
+    digest.truncate(VERSION);
+    Ok(digest)
 }
 
 /// The folder of the run under `runs` whose best weights were written last; the last by name where several were at once.

@@ -6,16 +6,21 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use burn::tensor::TensorData;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
+use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::packed::{self, Section};
 
 /// Largest header that is read or written: 16 MiB. A resnet20 needs 10 KiB.
 pub const MAX_HEADER: u64 = 16 << 20;
+/// Lengths that a header may have.
+const HEADERS: RangeInclusive<u64> = 2..=MAX_HEADER;
 /// Largest file that is read: 16 GiB, four thousand million numbers.
 pub const MAX_FILE: u64 = 16 << 30;
 
@@ -26,8 +31,17 @@ pub struct Header {
     pub metadata: BTreeMap<String, String>,
     /// The tensors, in the order of their bytes.
     pub tensors: Vec<Entry>,
-    /// Where the first tensor's bytes start, counted from the start of the file.
+    /// Where the safetensors file begins: behind a program, or at 0.
+    start: u64,
+    /// Where its first tensor's bytes start, counted from there.
     data: u64,
+}
+
+impl Header {
+    /// Bytes of the safetensors file.
+    fn len(&self) -> u64 {
+        self.data + self.tensors.last().map_or(0, |entry| entry.bytes.1)
+    }
 }
 
 /// One tensor of 32-bit floats in a file.
@@ -41,7 +55,8 @@ pub struct Entry {
     bytes: (u64, u64),
 }
 
-/// Opens `path` and reads its header: the first 8 bytes, then no more than these ask for, and never more than [`MAX_HEADER`].
+/// Opens `path`, a model file or a program with one [packed](crate::packed) behind it, and reads its header: the first 8 bytes, then no more
+/// than these ask for, and never more than [`MAX_HEADER`].
 ///
 /// # Errors
 /// If the file cannot be read, is no safetensors file, is truncated, has overlapping tensors or gaps, or holds anything but 32-bit floats.
@@ -58,17 +73,24 @@ pub fn open(path: &Path) -> Result<(File, Header), Error> {
         return Err(Error::file(path, "is no regular file; expected a model file"));
     }
     let mut file = File::open(path).map_err(|source| Error::read(path, source))?;
-    let len = about.len();
-    if len == 0 {
+    if about.len() == 0 {
         return Err(Error::file(path, "is empty; expected a safetensors file"));
     }
+    let mut whole = Section { start: 0, len: about.len() };
+    let mut size = header_size(&mut file, path)?;
+    if !HEADERS.contains(&size)
+        && let Some(section) = packed::find(&mut file, whole.len, path)?
+    {
+        // A program begins with bytes that would be far too long a header.
+        whole = section;
+        file.seek(SeekFrom::Start(whole.start)).map_err(|source| Error::read(path, source))?;
+        size = header_size(&mut file, path)?;
+    }
+    let Section { start, len } = whole;
     if len > MAX_FILE {
         return Err(Error::file(path, format!("has {len} bytes; model files have at most {MAX_FILE}")));
     }
-    let mut size = [0; 8];
-    read(&mut file, &mut size, path)?;
-    let size = u64::from_le_bytes(size);
-    if !(2..=MAX_HEADER).contains(&size) {
+    if !HEADERS.contains(&size) {
         let what = format!(
             "is no safetensors file: its first 8 bytes ask for a header of {size} bytes, expected 2 to {MAX_HEADER}"
         );
@@ -81,13 +103,33 @@ pub fn open(path: &Path) -> Result<(File, Header), Error> {
     }
     let mut text = vec![0; size as usize];
     read(&mut file, &mut text, path)?;
-    let header = parse(&text, path)?;
-    let expected = header.data + header.tensors.last().map_or(0, |entry| entry.bytes.1);
+    let mut header = parse(&text, path)?;
+    let expected = header.len();
     if expected != len {
         let what = if expected > len { "is truncated" } else { "has bytes that belong to no tensor" };
         return Err(Error::file(path, format!("{what}: its header describes {expected} bytes, the file has {len}")));
     }
+    header.start = start;
     Ok((file, header))
+}
+
+/// How long the header is that begins after the next 8 bytes.
+fn header_size(file: &mut File, path: &Path) -> Result<u64, Error> {
+    let mut size = [0; 8];
+    read(file, &mut size, path)?;
+    Ok(u64::from_le_bytes(size))
+}
+
+/// SHA-256 of the model file `path`, in hexadecimal digits; of a packed program that of the model in it.
+///
+/// # Errors
+/// As [`open`].
+pub fn digest(path: &Path) -> Result<String, Error> {
+    let (mut file, header) = open(path)?;
+    file.seek(SeekFrom::Start(header.start)).map_err(|source| Error::read(path, source))?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut file.take(header.len()), &mut hash).map_err(|source| Error::read(path, source))?;
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// Parses and checks a header: the crate refuses overlapping tensors, gaps, and ranges that don't match shapes.
@@ -108,7 +150,7 @@ fn parse(text: &[u8], path: &Path) -> Result<Header, Error> {
         tensors.push(Entry { name, shape: info.shape.clone(), bytes });
     }
     let strings = metadata.metadata().clone().unwrap_or_default();
-    Ok(Header { metadata: strings.into_iter().collect(), tensors, data: 8 + text.len() as u64 })
+    Ok(Header { metadata: strings.into_iter().collect(), tensors, start: 0, data: 8 + text.len() as u64 })
 }
 
 /// Reads one tensor's numbers. Its size was checked against that of the file, so this allocates no more than the file holds.
@@ -117,7 +159,8 @@ fn parse(text: &[u8], path: &Path) -> Result<Header, Error> {
 /// If the file cannot be read, or a number is NaN or infinite.
 pub fn tensor(file: &mut File, header: &Header, entry: &Entry, path: &Path) -> Result<TensorData, Error> {
     let mut bytes = vec![0; (entry.bytes.1 - entry.bytes.0) as usize];
-    file.seek(SeekFrom::Start(header.data + entry.bytes.0)).map_err(|source| Error::read(path, source))?;
+    file.seek(SeekFrom::Start(header.start + header.data + entry.bytes.0))
+        .map_err(|source| Error::read(path, source))?;
     read(file, &mut bytes, path)?;
     let (quads, _) = bytes.as_chunks::<4>();
     let numbers: Vec<f32> = quads.iter().map(|quad| f32::from_le_bytes(*quad)).collect();

@@ -21,6 +21,7 @@ mod memory;
 mod mlp;
 mod model;
 mod named;
+pub mod packed;
 mod parameters;
 #[cfg(feature = "flex")]
 mod plan;

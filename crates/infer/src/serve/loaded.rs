@@ -10,13 +10,11 @@ use data::InputSpec;
 use infer::{Predictor, Sample};
 use models::{ModelFile, ModelHeader};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::answer::Json;
 use crate::failure::Failure;
+use crate::runs;
 
-/// Letters of the file's hash that make its version.
-const VERSION: usize = 12;
 /// A network that takes longer for one input isn't run more often to measure it.
 const SLOW: Duration = Duration::from_millis(100);
 
@@ -81,7 +79,7 @@ impl Origin {
             predictor = predictor.with_coverage(coverage)?;
         }
         let header = ModelFile::header(&self.path).map_err(infer::Error::from)?;
-        let version = digest(&self.path)?;
+        let version = runs::version(&self.path)?;
         if before != stamp()? {
             return Err(Failure::model(anyhow::anyhow!("`{}` changed while it was read", self.path.display())));
         }
@@ -131,14 +129,6 @@ impl Loaded {
     pub(crate) fn about(&self) -> &Value {
         &self.about
     }
-}
-
-fn digest(path: &Path) -> Result<String, Failure> {
-    let mut hash = Sha256::new();
-    let read = data::open_regular(path, u64::MAX).and_then(|mut file| io::copy(&mut file, &mut hash));
-    read.map_err(|error| data::Error::io(path, error))?;
-    let text: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(text[..VERSION].to_owned())
 }
 
 /// Times the network for one and for several inputs, which also warms it up.
