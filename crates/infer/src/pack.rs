@@ -97,10 +97,12 @@ fn shown(path: &Path) -> String {
 
 /// This program's own file, if a model was packed behind it.
 pub(crate) fn own() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
+    // Without /proc, as in the barest of jails, the system doesn't say which file this is, but whoever started it did.
+    let own = std::env::current_exe().ok().or_else(|| std::env::args_os().next().map(PathBuf::from))?;
+    let mut file = File::open(&own).ok()?;
+    let len = file.metadata().ok()?.len();
     // A damaged mark is told when the model is read.
-    let packed = open(&own).map_or(true, |(_, _, section)| section.is_some());
-    packed.then_some(own)
+    packed::find(&mut file, len, &own).map_or(true, |section| section.is_some()).then_some(own)
 }
 
 /// The command line of a packed program: its commands name no model, and without one it predicts.
@@ -115,8 +117,11 @@ pub(crate) fn command(mut command: Command, own: &Path) -> Command {
             sub.override_usage(format!("{name} {}", usage.trim_start_matches("Usage: ")))
         });
     }
-    let about = format!("Predicts with the model inside it: `{name} INPUTS...` is `{name} predict INPUTS...`");
-    command.name(name).bin_name(name).about(about).arg_required_else_help(true)
+    // What is shown without a command is a run's, and there are none.
+    let command = command.mut_args(|arg| arg.hide(true));
+    let about = "Predicts with the model inside it; INPUTS are those of its command predict, and so are the options";
+    let usage = format!("{name} [OPTIONS] INPUTS...\n       {name} COMMAND");
+    command.name(name).bin_name(name).about(about).override_usage(usage).arg_required_else_help(true)
 }
 
 /// The arguments that `infer` would have been given for what a packed program was given.
