@@ -1,6 +1,10 @@
 //! What is said of one input, as JSON: the schema of `docs/formats.md`, "Predictions". The lines of `infer predict` and the answers of the
 //! server are both made here, so that they are the same.
 
+use std::path::Path;
+
+use data::{Framing, ImageSpec};
+use infer::Explanation;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tasks::{Prediction, Scored, Task};
 
@@ -75,6 +79,35 @@ impl<T: Serialize> Serialize for Map<'_, T> {
             map.serialize_entry(name, value)?;
         }
         map.end()
+    }
+}
+
+/// What stands behind the prediction where it is explained: "Explanations" in `docs/formats.md`.
+#[derive(serde::Serialize)]
+pub(crate) struct Why<'a> {
+    #[serde(flatten)]
+    pub(crate) explanation: &'a Explanation,
+    /// Of a picture: what of it the heat covers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) framing: Option<Framed>,
+    /// Where it was drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) picture: Option<&'a Path>,
+}
+
+/// Which part of a picture the network sees.
+#[derive(serde::Serialize)]
+pub(crate) struct Framed {
+    /// Height and width of the picture that was given.
+    picture: [usize; 2],
+    #[serde(flatten)]
+    framing: Framing,
+}
+
+impl Framed {
+    /// Of a picture of that height and width.
+    pub(crate) fn new(picture: [usize; 2], spec: &ImageSpec) -> Self {
+        Self { picture, framing: spec.framing(picture) }
     }
 }
 

@@ -41,6 +41,38 @@ pub(crate) enum Raw {
     Bad(String),
 }
 
+impl Raw {
+    /// The file that it is in, where it is one by itself.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Bytes(_) | Self::Ready(_) | Self::Bad(_) => None,
+        }
+    }
+
+    /// The bytes of the image that it is, and what to call it; or why there are none.
+    pub(crate) fn image(self) -> Result<(Vec<u8>, PathBuf), String> {
+        match self {
+            Self::File(path) => match data::image::read_file(&path) {
+                Ok(bytes) => Ok((bytes, path)),
+                Err(error) => Err(error.to_string()),
+            },
+            Self::Bytes(bytes) => Ok((bytes, PathBuf::from("-"))),
+            Self::Bad(why) => Err(why),
+            Self::Ready(_) => Err("expected an image file, found a row".to_owned()),
+        }
+    }
+
+    /// The row that it is, or why there is none.
+    pub(crate) fn row(self) -> Result<Sample, String> {
+        match self {
+            Self::Ready(sample) => Ok(sample),
+            Self::Bad(why) => Err(why),
+            Self::File(_) | Self::Bytes(_) => Err("expected a row of a table, found a file".to_owned()),
+        }
+    }
+}
+
 /// What to predict.
 #[derive(Debug)]
 pub(crate) struct Inputs {
@@ -59,6 +91,16 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
+    /// Hands the inputs that `names` stand for on to `next`, each with what stands for it in the answers, until it says `false`.
+    pub(crate) fn each(names: Vec<String>, input: &InputSpec, mut next: impl FnMut(String, Raw) -> bool) {
+        let answered = Answered::default();
+        let inputs = Self { names, stdin0: false, rows: false, watch: None, shard: None, answered };
+        inputs.feed(input, &AtomicBool::new(false), &mut |item| match item {
+            Item::Input(source, raw) => next(source, raw),
+            Item::Pause => true,
+        });
+    }
+
     /// Hands everything on to `next`, until it says `false`.
     pub(crate) fn feed(self, input: &InputSpec, stop: &AtomicBool, next: &mut dyn FnMut(Item) -> bool) {
         let Self { names, stdin0, rows, watch, shard, answered } = self;

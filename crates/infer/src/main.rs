@@ -2,13 +2,16 @@
 //! everything else to standard error.
 
 mod answer;
+mod attribution;
 mod draw;
 mod failure;
 mod feed;
+mod gallery;
 mod journal;
 mod output;
 mod pack;
 mod pipeline;
+mod place;
 mod predict;
 mod runs;
 mod samples;
@@ -47,6 +50,9 @@ const AFTER: &str = "Exit codes: 0 all predicted, 1 internal error, 2 wrong usag
 enum Command {
     #[command(allow_negative_numbers = true)]
     Predict(predict::Predict),
+    Explain(attribution::ExplainInputs),
+    Filters(gallery::DrawFilters),
+    Features(gallery::DrawFeatures),
     SelfTest(self_test::SelfTest),
     Serve(Box<serve::Serve>),
     Pack(pack::Pack),
@@ -68,6 +74,9 @@ fn main() -> ExitCode {
     let run = || match cli.command {
         None => cli.show.run(),
         Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Explain(explain)) => explain.run(),
+        Some(Command::Filters(filters)) => filters.run(),
+        Some(Command::Features(features)) => features.run(),
         Some(Command::SelfTest(test)) => test.run(),
         Some(Command::Serve(serve)) => serve.run(),
         Some(Command::Pack(pack)) => pack.run(),

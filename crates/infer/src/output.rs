@@ -236,7 +236,7 @@ fn ending(source: &str) -> String {
 }
 
 /// A number of any magnitude, to six digits.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude != 0.0 && !(1e-4..1e9).contains(&magnitude) {
         return format!("{value:.5e}");

@@ -1,14 +1,17 @@
-//! What the network looks at: the filters of its first layer, and what each layer makes of one sample; in the page, and as files.
+//! What the network looks at: filters, what each layer makes of one sample, and where in samples it found its answers; in a page, and as
+//! files.
 
 use std::fmt::Write;
 
-use crate::html::{escaped, grouped, name};
+use crate::html::{document, escaped, grouped, name};
 use crate::mosaic::{Mosaic, range};
 use crate::sheet::{Sheet, shortened};
-use crate::{Shown, samples};
+use crate::{Explained, Shown, samples};
 
-/// Filters that are shown.
+/// Filters of the first layer that are shown.
 pub const FILTERS: usize = 64;
+/// Filters of a later layer that are shown.
+const LATER: usize = 16;
 /// Maps of a layer that are shown.
 pub const CHANNELS: usize = 16;
 /// Units of a vector that are shown.
@@ -18,24 +21,31 @@ const MARGIN: usize = 12;
 const SAMPLE: usize = 96;
 const LINE: usize = 24;
 
-/// The first layer's weights, and what the layers make of a sample.
+/// Weights of layers, what the layers make of a sample, and where in samples the answers were found.
 #[derive(Clone, Debug, Default)]
 pub struct Features {
-    /// Of the layer that looks at the picture itself.
-    pub filters: Option<Filters>,
+    /// Of the layer that looks at the picture itself, and of those behind it, as far as they are shown.
+    pub filters: Vec<Filters>,
     /// The sample.
     pub sample: Option<Shown>,
     /// What each layer makes of it, in order.
     pub maps: Vec<Maps>,
+    /// Samples with what counted in them for the answers.
+    pub explained: Vec<Explained>,
+    /// How that was found, in words.
+    pub method: String,
 }
 
 impl Features {
     pub(crate) fn section(&self) -> String {
         let mut out = "<section id=features><h2>What it looks at</h2>\n".to_owned();
-        if let Some((filters, mosaic)) = self.filters.as_ref().and_then(Filters::drawn) {
-            let (what, count) = (filters.words(), filters.count());
-            let _ = writeln!(out, "<h3>The first layer's {}</h3>\n<p>{what}</p>", filters.noun());
-            out += &figure(&mosaic, &filters.layer, &count);
+        out += &self.heats();
+        for (at, (filters, mosaic)) in self.filters().into_iter().enumerate() {
+            if at == 0 {
+                let (noun, what) = (filters.noun(), filters.words());
+                let _ = writeln!(out, "<h3>The first layer's {noun}</h3>\n<p>{what}</p>");
+            }
+            out += &figure(&mosaic, &filters.layer, &filters.count(at));
         }
         let drawn = self.drawn();
         if let (Some(sample), false) = (&self.sample, drawn.is_empty()) {
@@ -54,9 +64,57 @@ impl Features {
         out + "</section>\n"
     }
 
+    /// Where in the samples the answers were found.
+    fn heats(&self) -> String {
+        let drawn = self.explained.iter().filter_map(|one| Some((one, one.overlay.uri()?))).collect::<Vec<_>>();
+        let Some((first, _)) = drawn.first() else { return String::new() };
+        let words = first.overlay.words();
+        let mut out = format!("<h3>What counted for its answers</h3>\n<p>{}: {words}.</p>\n", escaped(&self.method));
+        out += "<ul class=samples>\n";
+        for (one, uri) in &drawn {
+            samples::card_with(&mut out, &one.shown, Some((uri, "what counted for the answer")));
+        }
+        out + "</ul>\n"
+    }
+
     /// Nothing that could be drawn.
     pub(crate) fn is_empty(&self) -> bool {
-        self.filters.as_ref().and_then(Filters::drawn).is_none() && (self.sample.is_none() || self.drawn().is_empty())
+        let nothing = self.filters().is_empty() && self.heats().is_empty();
+        nothing && (self.sample.is_none() || self.drawn().is_empty())
+    }
+
+    /// A page of all of it, which loads and runs nothing.
+    pub fn html(&self, title: &str) -> String {
+        document(title, "what it looks at", "", &[], &self.section())
+    }
+
+    /// The filters as a file; none where there are none to draw.
+    pub fn filters_sheet(&self) -> Option<Sheet> {
+        let mut column = Column::default();
+        let drawn = self.filters();
+        for (at, (filters, mosaic)) in drawn.iter().enumerate() {
+            column.line(&format!("{}: {}", filters.layer, filters.count(at)));
+            column.mosaic(mosaic);
+        }
+        (!drawn.is_empty()).then(|| column.sheet())
+    }
+
+    /// What the layers make of the sample as a file; none where there is nothing to draw.
+    pub fn maps_sheet(&self) -> Option<Sheet> {
+        let (sample, drawn) = (self.sample.as_ref()?, self.drawn());
+        let mut column = Column::default();
+        column.sample(sample);
+        for (maps, mosaic) in &drawn {
+            column.line(&format!("{}, {}: {}", maps.layer, maps.kind, maps.words()));
+            column.mosaic(mosaic);
+        }
+        (!drawn.is_empty()).then(|| column.sheet())
+    }
+
+    /// Those that have a pattern to show: a kernel of one place has none.
+    fn filters(&self) -> Vec<(&Filters, Mosaic)> {
+        let drawn = self.filters.iter().enumerate().filter_map(|(at, filters)| filters.drawn(at));
+        drawn.collect()
     }
 
     fn drawn(&self) -> Vec<(&Maps, Mosaic)> {
@@ -64,24 +122,22 @@ impl Features {
     }
 
     pub(crate) fn files(&self) -> Vec<(&'static str, Sheet)> {
-        let mut files = Vec::new();
-        if let Some((filters, mosaic)) = self.filters.as_ref().and_then(Filters::drawn) {
-            let mut column = Column::default();
-            column.line(&format!("{}: {}", filters.layer, filters.count()));
-            column.mosaic(&mosaic);
-            files.push(("filters", column.sheet()));
+        let filters = self.filters_sheet().map(|sheet| ("filters", sheet));
+        let maps = self.maps_sheet().map(|sheet| ("feature_maps", sheet));
+        let seen = self.explained_sheet().map(|sheet| ("explained", sheet));
+        filters.into_iter().chain(maps).chain(seen).collect()
+    }
+
+    /// The samples and what counted in them as a file.
+    fn explained_sheet(&self) -> Option<Sheet> {
+        let mut column = Column::default();
+        let drawn: Vec<_> = self.explained.iter().filter_map(|one| Some((one, one.overlay.uri()?))).collect();
+        let words = drawn.first()?.0.overlay.words();
+        column.line(&format!("{}: {words}", self.method));
+        for (one, uri) in &drawn {
+            column.beside(&one.shown, uri);
         }
-        let drawn = self.drawn();
-        if let (Some(sample), false) = (&self.sample, drawn.is_empty()) {
-            let mut column = Column::default();
-            column.sample(sample);
-            for (maps, mosaic) in drawn {
-                column.line(&format!("{}, {}: {}", maps.layer, maps.kind, maps.words()));
-                column.mosaic(&mosaic);
-            }
-            files.push(("feature_maps", column.sheet()));
-        }
-        files
+        Some(column.sheet())
     }
 }
 
@@ -96,13 +152,34 @@ pub struct Filters {
     pub filters: usize,
     /// Channels, height and width of each.
     pub shape: [usize; 3],
-    /// `[filters, channels, height, width]`, of the first [`FILTERS`] at least.
+    /// `[filters, channels, height, width]`, of the first [`FILTERS`] at least; of a later layer, 16.
     pub values: Vec<f32>,
 }
 
 impl Filters {
-    fn drawn(&self) -> Option<(&Self, Mosaic)> {
-        let most = self.shape.iter().try_fold(FILTERS, |most, side| most.checked_mul(*side))?;
+    /// Of all weights of a layer, `[filters, channels, height, width]`, of which it keeps those that may be shown; `whole`: each is as large as
+    /// the picture.
+    pub fn new(
+        layer: String,
+        whole: bool,
+        [filters, channels, height, width]: [usize; 4],
+        mut values: Vec<f32>,
+    ) -> Self {
+        values.truncate(filters.min(FILTERS) * channels * height * width);
+        Self { layer, whole, filters, shape: [channels, height, width], values }
+    }
+
+    /// Whether they have one place only, and no pattern to draw.
+    pub fn is_plain(&self) -> bool {
+        self.shape[1..] == [1, 1]
+    }
+
+    /// As layer number `at` of those that are shown.
+    fn drawn(&self, at: usize) -> Option<(&Self, Mosaic)> {
+        if self.is_plain() {
+            return None;
+        }
+        let most = self.shape.iter().try_fold(most(at), |most, side| most.checked_mul(*side))?;
         Some((self, Mosaic::of_filters(&self.values[..self.values.len().min(most)], self.shape)?))
     }
 
@@ -124,11 +201,21 @@ impl Filters {
         format!("{what}. It is drawn {colours}, by its own largest weight.")
     }
 
-    fn count(&self) -> String {
-        let [_, height, width] = self.shape;
-        let all = of(self.filters, self.filters.min(FILTERS));
-        format!("{all} {} of {height}\u{d7}{width}", self.noun())
+    fn count(&self, at: usize) -> String {
+        let [channels, height, width] = self.shape;
+        let all = of(self.filters, self.filters.min(most(at)));
+        let first = if matches!(channels, 1 | 3) {
+            String::new()
+        } else {
+            format!(", of each the first of {channels} channels")
+        };
+        format!("{all} {} of {height}\u{d7}{width}{first}", self.noun())
     }
+}
+
+/// Filters that are shown of layer number `at`.
+fn most(at: usize) -> usize {
+    if at == 0 { FILTERS } else { LATER }
 }
 
 /// What one layer makes of the sample.
@@ -180,6 +267,12 @@ impl Maps {
         }
         words
     }
+}
+
+/// What a sample is, as far as that is known, and what was answered.
+fn words(sample: &Shown) -> Vec<String> {
+    let pair = [("is", &sample.truth), ("answered", &sample.answer)];
+    pair.iter().filter(|(_, text)| !text.is_empty()).map(|(what, text)| format!("{what} {text}")).collect()
 }
 
 /// "16", or "the first 16 of 32".
@@ -234,9 +327,29 @@ impl Column {
         mosaic.uri().iter().for_each(|uri| self.image(uri, mosaic.size()));
     }
 
+    /// A sample, what counted in it, and its words, in a row.
+    fn beside(&mut self, sample: &Shown, uri: &str) {
+        let top = self.bottom + MARGIN;
+        self.bottom = top - MARGIN / 2;
+        let own = sample.picture.as_ref().and_then(|picture| picture.uri());
+        for (x, uri) in
+            own.as_deref().into_iter().chain([uri]).zip([MARGIN, 2 * MARGIN + SAMPLE]).map(|(uri, x)| (x, uri))
+        {
+            let _ = writeln!(
+                self.body,
+                "<image x='{x}' y='{top}' width='{SAMPLE}' height='{SAMPLE}' style='image-rendering:pixelated' href='{uri}' />"
+            );
+        }
+        for (at, line) in words(sample).iter().enumerate() {
+            self.text(3 * MARGIN + 2 * SAMPLE, top + LINE * (at + 1), &shortened(line, 60));
+        }
+        self.width = self.width.max(2 * SAMPLE + 440);
+        self.bottom = top + SAMPLE;
+    }
+
     /// The picture with its words beside it.
     fn sample(&mut self, sample: &Shown) {
-        let lines = [format!("is {}", sample.truth), format!("answered {}", sample.answer)];
+        let lines = words(sample);
         let x = match sample.picture.as_ref().and_then(|picture| picture.uri()) {
             Some(uri) => {
                 self.image(&uri, [SAMPLE, SAMPLE]);

@@ -58,8 +58,10 @@ impl Page {
         };
         rows.iter_mut().for_each(|row| replaced(&mut row.name));
         curves.iter_mut().for_each(|curve| replaced(&mut curve.name));
-        let sample = page.features.iter_mut().filter_map(|features| features.sample.as_mut());
-        for shown in page.train_batch.iter_mut().chain(&mut page.val_batch).chain(sample) {
+        let features = page.features.iter_mut().flat_map(|features| {
+            features.sample.iter_mut().chain(features.explained.iter_mut().map(|explained| &mut explained.shown))
+        });
+        for shown in page.train_batch.iter_mut().chain(&mut page.val_batch).chain(features) {
             replaced(&mut shown.truth);
             replaced(&mut shown.answer);
         }

@@ -16,7 +16,7 @@ const UNIT: usize = 16;
 /// Of what isn't a number.
 const GRAY: [u8; 3] = [128; 3];
 /// From the least to the greatest: "viridis", which grows lighter evenly and is told apart by the colour-blind.
-const VIRIDIS: [[u8; 3]; 9] = [
+pub(crate) const VIRIDIS: [[u8; 3]; 9] = [
     [68, 1, 84],
     [72, 40, 120],
     [62, 74, 137],
@@ -28,7 +28,7 @@ const VIRIDIS: [[u8; 3]; 9] = [
     [253, 231, 37],
 ];
 /// Below zero, zero, above it.
-const SIGNED: [[u8; 3]; 3] = [[33, 102, 172], [247, 247, 247], [178, 24, 43]];
+pub(crate) const SIGNED: [[u8; 3]; 3] = [[33, 102, 172], [247, 247, 247], [178, 24, 43]];
 
 /// Tiles in rows.
 pub(crate) struct Mosaic {
@@ -180,7 +180,7 @@ fn shade(value: f32) -> u8 {
 }
 
 /// 0 to 1 as a colour between those of `scale`, one of 255.
-fn between(scale: &[[u8; 3]], value: f32) -> [u8; 3] {
+pub(crate) fn between(scale: &[[u8; 3]], value: f32) -> [u8; 3] {
     if !value.is_finite() {
         return GRAY;
     }

@@ -13,15 +13,24 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// `data:image/png;base64,...`; `None` where the shape isn't that of the pixels.
+    /// `data:image/png;base64,...`, as a thumbnail; `None` where the shape isn't that of the pixels.
     pub(crate) fn uri(&self) -> Option<String> {
+        self.uri_within(SIDE)
+    }
+
+    /// The same with all pixels.
+    pub(crate) fn whole_uri(&self) -> Option<String> {
+        self.uri_within(usize::MAX)
+    }
+
+    fn uri_within(&self, side: usize) -> Option<String> {
         let [channels, ..] = self.shape;
         let colour = match channels {
             1 => png::ColorType::Grayscale,
             3 => png::ColorType::Rgb,
             _ => return None,
         };
-        let Self { shape: [_, rows, columns], pixels } = self.shrunk(SIDE)?;
+        let Self { shape: [_, rows, columns], pixels } = self.shrunk(side)?;
         let plane = rows * columns;
         let bytes: Vec<u8> = (0..plane * channels).map(|at| pixels[at % channels * plane + at / channels]).collect();
         Some(format!("data:image/png;base64,{}", base64(&encoded(&bytes, [rows, columns], colour)?)))

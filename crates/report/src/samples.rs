@@ -21,15 +21,28 @@ pub(crate) fn section(id: &str, title: &str, none: &str, shown: &[Shown]) -> Str
 }
 
 pub(crate) fn card(out: &mut String, sample: &Shown) {
+    card_with(out, sample, None);
+}
+
+/// With a second picture and what it shows.
+pub(crate) fn card_with(out: &mut String, sample: &Shown, second: Option<(&str, &str)>) {
     out.push_str("<li>");
-    if let Some(uri) = sample.picture.as_ref().and_then(|picture| picture.uri()) {
-        let alt = crate::escaped(&format!("{}: is {}, answered {}", sample.source, sample.truth, sample.answer));
+    let mut image = |uri: &str, what: &str| {
+        let alt = crate::escaped(&format!("{}: {what}is {}, answered {}", sample.source, sample.truth, sample.answer));
         let _ = write!(out, "<img src=\"{uri}\" alt=\"{alt}\" loading=lazy>");
+    };
+    if let Some(uri) = sample.picture.as_ref().and_then(|picture| picture.uri()) {
+        image(&uri, "");
+    }
+    if let Some((uri, what)) = second {
+        image(uri, &format!("{what}; "));
+    }
+    if !sample.truth.is_empty() {
+        let _ = write!(out, "<p><span>is</span> {}</p>", name(&sample.truth));
     }
     let _ = write!(
         out,
-        "<p><span>is</span> {}</p><p><span>answered</span> <bdi dir=ltr>{}</bdi></p><p class=quiet>{}</p>",
-        name(&sample.truth),
+        "<p><span>answered</span> <bdi dir=ltr>{}</bdi></p><p class=quiet>{}</p>",
         crate::escaped(&sample.answer),
         name(&sample.source)
     );

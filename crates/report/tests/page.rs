@@ -1,8 +1,8 @@
 //! The page of runs that nobody wishes for: hostile names, one class, a thousand, numbers that aren't finite, nothing measured at all.
 
 use report::{
-    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Curve, Features, Filters,
-    Flipped, HeldOut, Layer, Maps, Outcome, Page, Picture, Share, Shown, TargetRow,
+    Answer, Beside, Calibration, ClassRow, ComparedRun, Comparison, Coverage, CoverageRow, Curve, Explained, Features,
+    Filters, Flipped, HeldOut, Layer, Maps, Outcome, Overlay, Page, Picture, Share, Shown, TargetRow,
 };
 
 /// Names in any script, with whatever HTML gives a meaning to.
@@ -44,8 +44,14 @@ fn features(name: &str, sample: Shown) -> Features {
     let maps = Maps { layer: layer.clone(), kind: layer.clone(), channels: 40, size: [4, 4], values };
     let units = Maps { channels: 3, size: [1, 1], values: vec![-1.0, f32::NAN, 2.0], ..maps.clone() };
     let values = (0..100 * 27).map(|at| at as f32 - 900.0).collect();
-    let filters = Some(Filters { layer, whole: false, filters: 100, shape: [3, 3, 3], values });
-    Features { filters, sample: Some(sample), maps: vec![maps, units] }
+    let filters = vec![Filters { layer, whole: false, filters: 100, shape: [3, 3, 3], values }];
+    let explained = sample.picture.clone().map(|picture| {
+        let overlay = Overlay { heat: vec![-1.0, 0.0, 0.5, f32::NAN], picture, signed: true };
+        Explained { shown: sample.clone(), overlay }
+    });
+    let method = format!("as {name} says");
+    let explained = explained.into_iter().collect();
+    Features { filters, sample: Some(sample), maps: vec![maps, units], explained, method }
 }
 
 fn classes(names: &[String]) -> Page {
@@ -272,7 +278,8 @@ fn pictures_are_files_of_their_own_under_names_that_people_know() {
     let files = classes(&NAMES.map(str::to_owned)).files();
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
     let of_answers = ["roc_curve", "pr_curve", "confusion_matrix", "calibration"];
-    let expected = [&["results", "train_batch0", "val_batch0_pred"], &of_answers[..], &["filters", "feature_maps"]];
+    let expected =
+        [&["results", "train_batch0", "val_batch0_pred"], &of_answers[..], &["filters", "feature_maps", "explained"]];
     assert_eq!(names, expected.concat());
     for (name, sheet) in files {
         let [width, height] = size(&sheet.png().unwrap());
@@ -314,6 +321,8 @@ fn filters_and_maps_are_drawn_with_what_was_left_out_and_what_is_silent() {
         "the first 16 of 40 channels of 4\u{d7}4; 2 the same everywhere",
         "3 units, from -1.000 to 2.000",
         "alt=\"cat: cat: the first 16",
+        "<p>as cat says: red speaks for it, blue against it.</p>",
+        "alt=\"cat/1.png: what counted for the answer; is cat",
     ] {
         assert!(html.contains(words), "{words}");
     }
@@ -322,7 +331,7 @@ fn filters_and_maps_are_drawn_with_what_was_left_out_and_what_is_silent() {
     assert!(!empty.html().contains("What it looks at") && !empty.files().iter().any(|(name, _)| *name == "filters"));
     // Numbers that don't make up a filter or a map, and sizes that nothing has.
     let mut odd = features("odd", Shown::default());
-    odd.filters = odd.filters.map(|filters| Filters { shape: [usize::MAX, 2, 2], ..filters });
+    odd.filters.iter_mut().for_each(|filters| filters.shape = [usize::MAX, 2, 2]);
     odd.maps = odd.maps.into_iter().map(|maps| Maps { size: [usize::MAX, 3], ..maps }).collect();
     assert!(!without(odd).html().contains("What it looks at"));
     let mut large = features("large", Shown::default());

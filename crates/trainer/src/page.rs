@@ -74,10 +74,15 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
             Err(error) => notes.push(format!("the network cannot be listed: {error}")),
         }
     }
-    match (&task, &dataset, &measured) {
-        (Some(task), Some(dataset), Some((metrics, answers))) => {
-            let temperature = calibration.as_ref().map_or(1.0, Calibration::temperature);
-            let answered = answered::Answered::new(task, dataset, answers, temperature);
+    let temperature = calibration.as_ref().map_or(1.0, Calibration::temperature);
+    let answered = match (&task, &dataset, &measured) {
+        (Some(task), Some(dataset), Some((_, answers))) => {
+            Some(answered::Answered::new(task, dataset, answers, temperature))
+        }
+        _ => None,
+    };
+    match (&task, &dataset, &measured, &answered) {
+        (Some(task), Some(dataset), Some((metrics, answers)), Some(answered)) => {
             RunFolder::write(&run.predictions(answers.split), answered.csv(dataset).as_bytes())?;
             let held_out = answered.held_out(metrics, dataset, &mut notes);
             if let report::Outcome::Classes { rows, .. } | report::Outcome::Labels { rows, .. } = &held_out.outcome {
@@ -94,7 +99,9 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
             page.held_out = Some(held_out);
             page.coverage =
                 calibration.and_then(|calibration| crate::coverage_of(task, &calibration, dataset, answers));
-            page.val_batch = answered.some(PICTURES, dataset, &mut notes);
+            if let InputSpec::Image(_) = dataset.input {
+                page.val_batch = shown::load(answered.spread(PICTURES), dataset, &mut notes);
+            }
         }
         _ => notes.push(
             "no answers were measured: there is no best model yet, or no validation or test samples that it could answer".to_owned(),
@@ -103,7 +110,7 @@ pub fn write_report(run: &RunFolder, known: Known) -> Result<PathBuf, Error> {
     if let (Some(best), Some(dataset)) = (&best, &dataset) {
         let sample =
             measured.as_ref().and_then(|(_, answers)| answers.indices.first().copied()).zip(page.val_batch.first());
-        page.features = looked::features(best, dataset, sample, &mut notes);
+        page.features = looked::features(best, dataset, answered.as_ref(), sample, &mut notes);
     }
     if let (Some(task), Some(batch)) = (&task, &first_batch) {
         page.train_batch = shown::batch(batch, task, PICTURES);

@@ -63,6 +63,7 @@ fn a_training_leaves_a_report_of_its_test_split_and_writing_it_again_changes_no_
         "val_batch0_pred.png",
         "filters.png",
         "feature_maps.png",
+        "explained.png",
         "plots/pr_curve.svg",
     ];
     let files = [&["report.html", "per_class.csv", "predictions_test.csv"][..], &pictures].concat();
@@ -84,11 +85,14 @@ fn what_a_network_looks_at_is_shown_layer_by_layer() {
         page.contains("32 units of 8\u{d7}8<") && page.contains("alt=\"hidden.0: linear, relu: 32 units"),
         "an MLP on images"
     );
+    assert!(page.contains("2\u{d7}2 pixels are hidden (occlusion): red speaks for it"), "an MLP on images");
     let run = quick(scratch.path(), &["--model", "cnn", "--filters", "20,4", "--name", "cnn"]);
     let run = run.with_file_name("cnn");
     let page = read(&run.join("report.html"));
     let mut rest = page.split_once("<section id=features>").unwrap().1.split_once("</section>").unwrap().0;
     for words in [
+        "Where the last convolution (stages.1.blocks.0, 4\u{d7}4 places) found what it answered (Grad-CAM)",
+        "what counted for the answer",
         "20 filters of 3\u{d7}3",
         "answered",
         "conv 3x3, relu: the first 16 of 20 channels of 8\u{d7}8",

@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
-use data::{Framing, InputSpec, image};
-use infer::{Attribution, Baseline, Explain, Explanation, Sample};
-use serde::Serialize;
+use data::{InputSpec, image};
+use infer::{Attribution, Baseline, Explain, Sample};
 use tokio::sync::Semaphore;
 
 use super::Server;
@@ -18,6 +17,7 @@ use super::loaded::Loaded;
 use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::v1;
+use crate::answer::{Framed, Why};
 
 /// Explanations that are worked on or waited for.
 const WAITING: usize = 8;
@@ -37,24 +37,6 @@ impl Explainers {
     pub(crate) fn new() -> Self {
         Self { waiting: Arc::new(Semaphore::new(WAITING)), working: Arc::new(Semaphore::new(1)) }
     }
-}
-
-/// What stands behind the prediction.
-#[derive(Serialize)]
-struct Why<'a> {
-    #[serde(flatten)]
-    explanation: &'a Explanation,
-    /// Of a picture: what of it the heat covers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    framing: Option<Framed>,
-}
-
-#[derive(Serialize)]
-struct Framed {
-    /// Height and width of the picture that was given.
-    picture: [usize; 2],
-    #[serde(flatten)]
-    framing: Framing,
 }
 
 /// One input to why it is answered as it is.
@@ -89,7 +71,7 @@ pub(crate) async fn explain(
             let explanation =
                 explaining.await.map_err(|error| Problem::internal(format!("explaining failed: {error}")))?;
             let explanation = explanation.map_err(refused)?;
-            let why = Why { explanation: &explanation, framing };
+            let why = Why { explanation: &explanation, framing, picture: None };
             let text = writes.line_with(&source, Ok(&explanation.prediction), Some(why));
             Ok(v1::json(&model, text.map_err(|error| Problem::internal(error.to_string()))?))
         })
@@ -124,10 +106,8 @@ async fn decode(
                 InputSpec::Image(spec) => Some(spec),
                 InputSpec::Table(_) => None,
             });
-            let framing = framing.map(|(header, spec)| {
-                let picture = [header.height as usize, header.width as usize];
-                Framed { picture, framing: spec.framing(picture) }
-            });
+            let framing =
+                framing.map(|(header, spec)| Framed::new([header.height as usize, header.width as usize], spec));
             Ok((source, framing, sample))
         }
     }

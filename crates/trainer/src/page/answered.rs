@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use data::{BatchTargets, Dataset, InputSpec, Targets};
-use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, Shown, TargetRow, cells, isolated};
+use data::{BatchTargets, Dataset, Targets};
+use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, TargetRow, cells, isolated};
 use tasks::{Metrics, Task};
 
 use super::shown::{self, Words};
@@ -129,9 +129,8 @@ impl<'a> Answered<'a> {
         Outcome::Values { rows, mistakes }
     }
 
-    /// As many as `most` pictures with what they are and what they were taken for, at even distances: samples may lie class by class. Of
-    /// tables none.
-    pub(super) fn some(&self, most: usize, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Vec<Shown> {
+    /// At most `most` samples with what they are and what they were taken for, at even distances: they may lie class by class.
+    pub(super) fn spread(&self, most: usize) -> Vec<Words> {
         let names = self.task.names();
         let words = |at: usize| {
             let (index, numbers) = (self.answers.indices[at], self.numbers_of(at));
@@ -153,12 +152,16 @@ impl<'a> Answered<'a> {
             };
             Words { index, truth, answer }
         };
-        match dataset.input {
-            InputSpec::Image(_) => {
-                let (all, most) = (self.answers.indices.len(), most.min(self.answers.indices.len()));
-                shown::load((0..most).map(|at| words(at * all / most)).collect(), dataset, notes)
-            }
-            InputSpec::Table(_) => Vec::new(),
+        let (all, most) = (self.answers.indices.len(), most.min(self.answers.indices.len()));
+        (0..most).map(|at| words(at * all / most)).collect()
+    }
+
+    /// The output that the answer to sample `index` is about: the most probable class or label, the first number.
+    pub(super) fn output(&self, index: u32) -> usize {
+        let at = self.answers.indices.iter().position(|own| *own == index);
+        match (self.targets, at) {
+            (Targets::Classes { .. } | Targets::Labels { .. }, Some(at)) => answer(0, self.numbers_of(at)).predicted,
+            _ => 0,
         }
     }
 
@@ -199,8 +202,8 @@ impl<'a> Answered<'a> {
     }
 
     /// The worst answers, at most `most`, the worst first, in few words.
-    pub(super) fn mistakes(&self, most: usize, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Vec<Shown> {
-        let words: Vec<Words> = match self.targets {
+    pub(super) fn worst(&self, most: usize) -> Vec<Words> {
+        match self.targets {
             Targets::Classes { values, .. } => {
                 let (answers, names) = (self.class_answers(values), self.task.names());
                 let words = |at: usize| {
@@ -217,8 +220,7 @@ impl<'a> Answered<'a> {
                 let errors = self.largest_errors(values, &self.usual_errors(values), most);
                 errors.into_iter().map(|at| self.value_words(values, at)).collect()
             }
-        };
-        shown::load(words, dataset, notes)
+        }
     }
 
     /// Samples with wrong labels, those first whose worst label is surest.

@@ -7,6 +7,7 @@ use report::Shown;
 use tasks::Task;
 
 use super::answered::Answered;
+use super::shown;
 use crate::Answers;
 
 /// The longest side of a picture.
@@ -43,7 +44,7 @@ impl Glance {
         classes
             .sort_by_key(|class| ((u128::from(class.found) << 64) / u128::from(class.of), std::cmp::Reverse(class.of)));
         // Whoever looks on sees that a sample is named only.
-        let mut mistakes = answered.mistakes(most, dataset, &mut Vec::new());
+        let mut mistakes = shown::load(answered.worst(most), dataset, &mut Vec::new());
         for shown in &mut mistakes {
             shown.picture = shown.picture.take().and_then(|picture| picture.shrunk(SIDE));
         }
