@@ -126,6 +126,10 @@ def models():
     metadata, tensors = model(mlp, 1, tensors, classes)
     whole = safetensors(tensors, metadata)
     seed("model_file", "mlp", whole)
+    golden = Path(__file__).parent.parent / "crates/models/tests/golden"
+    for name in ("small.pt", "small_legacy.pt"):
+        seed("pretrained", name.replace(".", "_"), (golden / name).read_bytes())
+    seed("pretrained", "safetensors", safetensors({"hidden.0.linear.weight": [4, 6], "hidden.0.linear.bias": [4], "output.weight": [3, 4], "output.bias": [3]}, {"format": "pt"}))
 
 
 def checkpoints():

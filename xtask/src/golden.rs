@@ -35,13 +35,13 @@ fn python() -> Result<String> {
     let named = std::env::var("PYTHON").ok();
     let candidates = named.map_or_else(|| vec!["python3".to_owned(), "python".to_owned()], |named| vec![named]);
     for candidate in &candidates {
-        let asked = Command::new(candidate).args(["-c", "import numpy, sklearn, torch, torchvision"]).output();
+        let asked = Command::new(candidate).args(["-c", "import numpy, sklearn, torch, torchvision, timm"]).output();
         if asked.is_ok_and(|answer| answer.status.success()) {
             return Ok(candidate.clone());
         }
     }
     bail!(
-        "no Python with torch, torchvision, numpy and scikit-learn ({} tried); `python3 -m venv golden-env && golden-env/bin/pip install torch torchvision \
+        "no Python with torch, torchvision, timm, numpy and scikit-learn ({} tried); `python3 -m venv golden-env && golden-env/bin/pip install torch torchvision timm \
          numpy scikit-learn safetensors`, then `PYTHON=golden-env/bin/python cargo xtask golden`",
         candidates.join(", ")
     )

@@ -12,7 +12,10 @@ thread_local! {
 }
 
 /// Runs `work`; of a panic in it nothing is left but its message.
-pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// # Errors
+/// With the panic's message, in one line.
+pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static ONCE: Once = Once::new();
     // In a destructor that runs because of a panic the system refuses another hook.
     if !std::thread::panicking() {

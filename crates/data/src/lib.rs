@@ -36,6 +36,7 @@ pub mod table;
 pub use augment::Augment;
 pub use batch::{Batch, Inputs, Target, Targets as BatchTargets};
 pub use clock::Utc;
+pub use contain::contain;
 pub use dataset::{Dataset, Found, Samples, Sources, Targets};
 pub use error::{Error, is_exhausted, is_unwritable, near};
 pub use example::Example;

@@ -60,7 +60,10 @@ impl ModelConfig {
 
     /// The same network with zeros for weights, for those that come from a file: drawing numbers for all of them takes longer than reading
     /// them, and orthogonal ones minutes.
-    pub(crate) fn blank(&self, input: &InputSpec, outputs: usize, device: &Device) -> Result<Model, Error> {
+    ///
+    /// # Errors
+    /// Those of [`ModelConfig::init`].
+    pub fn blank(&self, input: &InputSpec, outputs: usize, device: &Device) -> Result<Model, Error> {
         self.build(input, outputs, Builder::new(device, 0, Init::Zeros))
     }
 

@@ -44,13 +44,15 @@ impl Header {
     }
 }
 
-/// One tensor of 32-bit floats in a file.
+/// One tensor in a file: of 32-bit floats, unless [`open_any`] has read the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
+    /// Its numbers' kind.
+    dtype: Dtype,
     /// Where its bytes start, counted from the first tensor's, and where they end.
     bytes: (u64, u64),
 }
@@ -61,6 +63,18 @@ pub struct Entry {
 /// # Errors
 /// If the file cannot be read, is no safetensors file, is truncated, has overlapping tensors or gaps, or holds anything but 32-bit floats.
 pub fn open(path: &Path) -> Result<(File, Header), Error> {
+    let (file, header) = open_any(path)?;
+    match header.tensors.iter().find(|entry| entry.dtype != Dtype::F32) {
+        None => Ok((file, header)),
+        Some(Entry { name, dtype, .. }) => {
+            let what = format!("tensor `{name}`: expected 32-bit floats (F32), found {dtype:?}");
+            Err(Error::file(path, what))
+        }
+    }
+}
+
+/// The file at `path`, which isn't opened unless it is one: opening a pipe would wait for its writer.
+pub(crate) fn regular(path: &Path) -> Result<File, Error> {
     let about = std::fs::metadata(path).map_err(|source| Error::read(path, source))?;
     if about.is_dir() {
         return Err(Error::file(
@@ -69,14 +83,22 @@ pub fn open(path: &Path) -> Result<(File, Header), Error> {
         ));
     }
     if !about.is_file() {
-        // Opening a pipe would wait for its writer.
         return Err(Error::file(path, "is no regular file; expected a model file"));
     }
-    let mut file = File::open(path).map_err(|source| Error::read(path, source))?;
-    if about.len() == 0 {
+    File::open(path).map_err(|source| Error::read(path, source))
+}
+
+/// The same as [`open`] for a file that others wrote: tensors may be of other numbers.
+///
+/// # Errors
+/// As [`open`], but for the kind of numbers.
+pub(crate) fn open_any(path: &Path) -> Result<(File, Header), Error> {
+    let mut file = regular(path)?;
+    let all = file.metadata().map_err(|source| Error::read(path, source))?.len();
+    if all == 0 {
         return Err(Error::file(path, "is empty; expected a safetensors file"));
     }
-    let mut whole = Section { start: 0, len: about.len() };
+    let mut whole = Section { start: 0, len: all };
     let mut size = header_size(&mut file, path)?;
     if !HEADERS.contains(&size)
         && let Some(section) = packed::find(&mut file, whole.len, path)?
@@ -142,12 +164,8 @@ fn parse(text: &[u8], path: &Path) -> Result<Header, Error> {
     let mut tensors = Vec::new();
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
-        if info.dtype != Dtype::F32 {
-            let what = format!("tensor `{name}`: expected 32-bit floats (F32), found {:?}", info.dtype);
-            return Err(Error::file(path, what));
-        }
         let bytes = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
-        tensors.push(Entry { name, shape: info.shape.clone(), bytes });
+        tensors.push(Entry { name, shape: info.shape.clone(), dtype: info.dtype, bytes });
     }
     let strings = metadata.metadata().clone().unwrap_or_default();
     Ok(Header { metadata: strings.into_iter().collect(), tensors, start: 0, data: 8 + text.len() as u64 })
@@ -162,16 +180,43 @@ pub fn tensor(file: &mut File, header: &Header, entry: &Entry, path: &Path) -> R
     file.seek(SeekFrom::Start(header.start + header.data + entry.bytes.0))
         .map_err(|source| Error::read(path, source))?;
     read(file, &mut bytes, path)?;
-    let (quads, _) = bytes.as_chunks::<4>();
-    let numbers: Vec<f32> = quads.iter().map(|quad| f32::from_le_bytes(*quad)).collect();
-    if let Some(position) = numbers.iter().position(|number| !number.is_finite()) {
-        let what = format!(
-            "tensor `{}`, element {position}: expected a finite number, found {}",
-            entry.name, numbers[position]
-        );
-        return Err(Error::file(path, what));
+    floats(&bytes, entry.dtype, &entry.name, path).map(|numbers| TensorData::new(numbers, entry.shape.clone()))
+}
+
+/// Little-endian bytes as 32-bit floats, each of which is finite.
+pub(crate) fn floats(bytes: &[u8], dtype: Dtype, name: &str, path: &Path) -> Result<Vec<f32>, Error> {
+    let pairs = || bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_le_bytes(*pair));
+    let numbers: Vec<f32> = match dtype {
+        Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|quad| f32::from_le_bytes(*quad)).collect(),
+        Dtype::F64 => bytes.as_chunks::<8>().0.iter().map(|eight| f64::from_le_bytes(*eight) as f32).collect(),
+        // The upper half of a 32-bit float.
+        Dtype::BF16 => pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+        Dtype::F16 => pairs().map(half).collect(),
+        other => {
+            let what = format!("tensor `{name}`: expected floating-point numbers, found {other:?}");
+            return Err(Error::file(path, what));
+        }
+    };
+    match numbers.iter().position(|number| !number.is_finite()) {
+        None => Ok(numbers),
+        Some(position) => {
+            let found = numbers[position];
+            let what = format!("tensor `{name}`, element {position}: expected a finite number, found {found}");
+            Err(Error::file(path, what))
+        }
     }
-    Ok(TensorData::new(numbers, entry.shape.clone()))
+}
+
+/// The number of an IEEE 754 half: a sign, 5 bits of exponent, 10 of the fraction.
+fn half(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023) / 1024.0);
+    let size = match exponent {
+        0 => fraction * 2f32.powi(-14),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1.0 + fraction) * 2f32.powi(exponent - 15),
+    };
+    if bits >> 15 == 1 { -size } else { size }
 }
 
 fn read(file: &mut File, buffer: &mut [u8], path: &Path) -> Result<(), Error> {
@@ -224,4 +269,34 @@ fn head(metadata: &BTreeMap<String, String>, tensors: &BTreeMap<String, TensorDa
     let mut bytes = format!("{{{}}}", fields.join(",")).into_bytes();
     bytes.resize(bytes.len().next_multiple_of(8), b' ');
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_read_as_they_are_defined() {
+        for (bits, expected) in [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0400, 6.103_515_6e-5),
+            (0x0001, 5.960_464_5e-8),
+            (0x3555, 0.333_251_95),
+            (0x7c00, f32::INFINITY),
+        ] {
+            assert_eq!(half(bits), expected, "{bits:#06x}");
+        }
+        assert!(half(0x7e00).is_nan());
+        let path = Path::new("x");
+        assert_eq!(floats(&[0x80, 0x3f, 0x20, 0xc0], Dtype::BF16, "x", path).unwrap(), [1.0, -2.5]);
+        assert_eq!(floats(&1.5f64.to_le_bytes(), Dtype::F64, "x", path).unwrap(), [1.5]);
+        let error = floats(&1e300f64.to_le_bytes(), Dtype::F64, "x", path).unwrap_err().to_string();
+        assert!(error.contains("tensor `x`, element 0: expected a finite number"), "{error}");
+        assert!(
+            floats(&[1], Dtype::U8, "x", path).unwrap_err().to_string().contains("floating-point numbers, found U8")
+        );
+    }
 }

@@ -141,7 +141,7 @@ impl ModelFile {
 }
 
 impl ModelHeader {
-    fn parse(header: &Header, path: &Path) -> Result<Self, Error> {
+    pub(crate) fn parse(header: &Header, path: &Path) -> Result<Self, Error> {
         match header.metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
             Some(other) => {

@@ -26,6 +26,7 @@ mod parameters;
 #[cfg(feature = "flex")]
 mod plan;
 mod preset;
+mod pretrained;
 mod stage;
 mod summary;
 mod trace;
@@ -47,7 +48,10 @@ pub use layers::{Normalisation, Padding, PoolConfig, PoolKind};
 pub use memory::{Footprint, footprint};
 pub use mlp::MlpConfig;
 pub use model::{Model, Pass};
-pub use parameters::{Kind, NamedTensor, load_tensors, named_tensors, parameter_kinds};
+pub use parameters::{
+    Kind, NamedTensor, freeze, load_tensors, named_tensors, parameter_kinds, parameter_sizes, replace_tensors,
+};
+pub use pretrained::{Fit, Misfit, Pretrained, Taken};
 pub use stage::{Residual, StageConfig};
 pub use summary::{LayerSummary, summary};
 pub use trace::{Fault, fault, first_fault};

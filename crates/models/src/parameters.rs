@@ -48,6 +48,42 @@ pub fn parameter_kinds(model: &Model) -> HashMap<ParamId, (String, Kind)> {
     kinds.kinds
 }
 
+/// The name, the shape in PyTorch's layout and the kind of each parameter, in the order of computation.
+pub(crate) fn shapes(model: &Model) -> Vec<(String, Vec<usize>, Kind)> {
+    let mut shapes = Shapes::default();
+    model.visit(&mut shapes);
+    shapes.shapes.into_iter().map(|(_, name, shape, kind)| (name, shape, kind)).collect()
+}
+
+/// The id of each parameter, what it is for, and how many numbers it has.
+pub fn parameter_sizes(model: &Model) -> Vec<(ParamId, Kind, u64)> {
+    let mut shapes = Shapes::default();
+    model.visit(&mut shapes);
+    let size = |shape: &[usize]| shape.iter().product::<usize>() as u64;
+    shapes.shapes.into_iter().map(|(id, _, shape, kind)| (id, kind, size(&shape))).collect()
+}
+
+/// The model with some of its parameters replaced by `tensors`, by name and in PyTorch's layout; the others, ids and devices stay.
+///
+/// # Errors
+/// [`Error::Tensor`] for the first tensor of unknown name, of other shape or no float.
+pub fn replace_tensors(model: Model, tensors: HashMap<String, TensorData>) -> Result<Model, Error> {
+    let mut load = Load { path: Path::default(), tensors, error: None, partial: true };
+    let model = model.map(&mut load);
+    let unknown = load.tensors.into_keys().min();
+    match (load.error, unknown) {
+        (Some(error), _) => Err(error),
+        (None, Some(name)) => Err(Error::tensor(name, "a parameter of this network", "none of that name")),
+        (None, None) => Ok(model),
+    }
+}
+
+/// The model in which the parameters of these ids are no longer trained: they have no gradient, and a batch normalisation whose scale and
+/// shift are among them answers by its running statistics, which stay.
+pub fn freeze(model: Model, ids: &HashSet<ParamId>) -> Model {
+    model.map(&mut Freeze(ids))
+}
+
 /// The model with its parameters replaced by `tensors`, by name and in PyTorch's layout; ids and devices stay. PyTorch's
 /// `num_batches_tracked` is passed over.
 ///
@@ -65,7 +101,7 @@ pub fn load_tensors(model: Model, tensors: HashMap<String, TensorData>) -> Resul
     if let Some(name) = unknown.first() {
         return Err(Error::tensor(name, "a parameter of this network", "none of that name"));
     }
-    let mut load = Load { path: Path::default(), tensors, error: None };
+    let mut load = Load { path: Path::default(), tensors, error: None, partial: false };
     let model = model.map(&mut load);
     load.error.map_or(Ok(model), Err)
 }
@@ -147,10 +183,40 @@ impl ModuleVisitor for Kinds {
     }
 }
 
+#[derive(Default)]
+struct Shapes {
+    path: Path,
+    shapes: Vec<(ParamId, String, Vec<usize>, Kind)>,
+}
+
+impl ModuleVisitor for Shapes {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.shapes.push((param.id, self.path.name(), in_file(&param.lazy_shape()[..]), self.path.kind()));
+    }
+}
+
+struct Freeze<'a>(&'a HashSet<ParamId>);
+
+impl ModuleMapper for Freeze<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.0.contains(&param.id) { param.set_require_grad(false) } else { param }
+    }
+}
+
 struct Load {
     path: Path,
     tensors: HashMap<String, TensorData>,
     error: Option<Error>,
+    /// Whether parameters may stay as they are.
+    partial: bool,
 }
 
 impl ModuleMapper for Load {
@@ -165,6 +231,9 @@ impl ModuleMapper for Load {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.name();
         let given = self.tensors.remove(&name);
+        if self.partial && given.is_none() {
+            return param;
+        }
         match fitting(&name, given, &param.lazy_shape()[..]) {
             Ok(data) => param.map(|old| {
                 let require_grad = old.is_require_grad();
@@ -178,12 +247,18 @@ impl ModuleMapper for Load {
     }
 }
 
+/// The shape that files have for one in memory: matrices are turned.
+fn in_file(shape: &[usize]) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    if shape.len() == 2 {
+        shape.reverse();
+    }
+    shape
+}
+
 /// The tensor in memory's layout, if it is there and has the shape `expected` there.
 fn fitting(name: &str, given: Option<TensorData>, expected: &[usize]) -> Result<TensorData, Error> {
-    let mut in_file = expected.to_vec();
-    if in_file.len() == 2 {
-        in_file.reverse();
-    }
+    let in_file = in_file(expected);
     let Some(given) = given else {
         return Err(Error::tensor(name, format!("shape {in_file:?}"), "no tensor of that name"));
     };

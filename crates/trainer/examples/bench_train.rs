@@ -75,7 +75,8 @@ fn bare(model: &str, batch: usize, device: &Device) -> Result<Runner> {
     let task = Task::for_targets(&data.targets, &data.split.train, &Default::default())?;
     let net = nets::config(model)?.init(&data.input, nets::CLASSES, 0, &device)?;
     let parameters = models::parameter_kinds(&net).into_iter();
-    let parameters = parameters.map(|(id, (name, kind))| (id, ParameterInfo { name, decays: kind == Kind::Weight }));
+    let parameters =
+        parameters.map(|(id, (name, kind))| (id, ParameterInfo { name, decays: kind == Kind::Weight, rate: 1.0 }));
     let mut adam = Optimizer::new(&OptimizerConfig::named("adam").context("adam")?, parameters.collect());
     let mut net = Some(net);
     let (inputs, classes) = ready(model, batch, &device);

@@ -6,7 +6,7 @@ use data::Augment;
 use models::ModelConfig;
 use tasks::{Goal, LossOptions};
 
-use crate::{Error, OnNan, OptimizerConfig, ScheduleConfig};
+use crate::{Error, Initial, OnNan, OptimizerConfig, ScheduleConfig};
 
 /// Threads that prepare batches: more are a slip, and a thread each.
 const MOST_WORKERS: usize = 1024;
@@ -30,6 +30,12 @@ pub struct TrainConfig {
     pub lr: f64,
     /// How the learning rate moves.
     pub schedule: ScheduleConfig,
+    /// Peak learning rate of the head, above 0, which moves as the others'; theirs where it isn't given.
+    pub head_lr: Option<f64>,
+    /// Weights to begin with, in the place of those that would be drawn.
+    pub initial: Option<Initial>,
+    /// Parameters that stay as they are, by patterns over their names.
+    pub freeze: Vec<String>,
     /// Largest global norm of the gradients.
     pub clip_norm: Option<f64>,
     /// Largest absolute value of a gradient.
@@ -73,6 +79,9 @@ impl TrainConfig {
             optimizer: OptimizerConfig::default(),
             lr: 1e-3,
             schedule: ScheduleConfig::default(),
+            head_lr: None,
+            initial: None,
+            freeze: Vec::new(),
             clip_norm: None,
             clip_value: None,
             on_nan: OnNan::default(),
@@ -128,6 +137,7 @@ impl TrainConfig {
             return Err(Error::Config("--checkpoint-steps: expected at least 1, found 0".into()));
         }
         within("--lr", self.lr, self.lr > 0.0, "a number above 0")?;
+        self.head_lr.map_or(Ok(()), |lr| within("--head-lr", lr, lr > 0.0, "a number above 0"))?;
         for (flag, value) in [("--clip-norm", self.clip_norm), ("--clip-value", self.clip_value)] {
             value.map_or(Ok(()), |value| within(flag, value, value > 0.0, "a number above 0"))?;
         }

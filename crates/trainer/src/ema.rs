@@ -1,9 +1,9 @@
 //! Averaged weights: an exponential moving average of a model's weights and running statistics, which often generalises better than the
 //! last weights themselves (Polyak and Juditsky, 1992; in the form of timm's `ModelEmaV3` and of ultralytics).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
 
 use crate::state::{StateError, values};
@@ -16,15 +16,23 @@ pub struct Ema {
     decay: f64,
     updates: u64,
     averages: BTreeMap<String, Tensor<1>>,
+    /// Tensors that never move, whose average would drift by rounding.
+    spared: HashSet<ParamId>,
 }
 
 impl Ema {
     /// An average that begins with `model` and forgets at each update all but `decay`, in `[0, 1)`: 0.999 averages over about the last
     /// thousand steps.
     pub fn new<M: Module>(model: &M, decay: f64) -> Self {
-        let mut ema = Self { decay, updates: 0, averages: BTreeMap::new() };
+        let mut ema = Self { decay, updates: 0, averages: BTreeMap::new(), spared: HashSet::new() };
         ema.blend(model, 1.0);
         ema
+    }
+
+    /// The same, in which tensors of these ids stay as they are.
+    pub(crate) fn sparing(mut self, spared: HashSet<ParamId>) -> Self {
+        self.spared = spared;
+        self
     }
 
     /// Takes in the model after a step: `average = d * average + (1 - d) * weights`, where `d` warms up to the decay as
@@ -80,7 +88,8 @@ impl Ema {
 
     fn blend<M: Module>(&mut self, model: &M, weight: f64) {
         // `valid` gives the tensors without autodiff, and brings running statistics up to date.
-        model.valid().visit(&mut Blend { path: Vec::new(), averages: &mut self.averages, weight });
+        let Self { averages, spared, .. } = self;
+        model.valid().visit(&mut Blend { path: Vec::new(), averages, spared, weight });
     }
 }
 
@@ -88,6 +97,7 @@ impl Ema {
 struct Blend<'a> {
     path: Vec<String>,
     averages: &'a mut BTreeMap<String, Tensor<1>>,
+    spared: &'a HashSet<ParamId>,
     weight: f64,
 }
 
@@ -101,6 +111,9 @@ impl ModuleVisitor for Blend<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.spared.contains(&param.id) {
+            return;
+        }
         let (path, seen) = (self.path.join("."), param.val().without_autodiff().reshape([-1]));
         // Taken out of the map, so that a backend that can updates it in place.
         let average = match self.averages.remove(&path) {

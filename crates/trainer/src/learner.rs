@@ -7,17 +7,18 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use data::{Batch, Dataset};
-use models::{Kind, Model, Pass};
+use models::{Model, Pass};
 use tasks::{Metrics, Task};
 
 use crate::divergence::{self, HINT, Watched};
 use crate::gradient::{self, Accumulator};
 use crate::judge::{judge, monitored};
-use crate::optimizer::{Optimizer, ParameterInfo};
+use crate::optimizer::Optimizer;
 use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
 use crate::{
-    Checkpoint, Ema, Ended, EpochSummary, Error, Event, LeftOut, OnNan, Progress, Settings, TrainConfig, weights_hash,
+    Checkpoint, Ema, Ended, EpochSummary, Error, Event, LeftOut, OnNan, Progress, Settings, TrainConfig, freeze,
+    weights_hash,
 };
 
 /// Where a group of accumulated batches began. Its batches move nothing but running statistics, sums and the position.
@@ -55,18 +56,19 @@ pub(crate) struct Learner<'a> {
 }
 
 impl<'a> Learner<'a> {
-    /// At the beginning, with `batches` in an epoch.
-    pub(crate) fn new(model: Model, task: Task, config: &'a TrainConfig, batches: usize) -> Self {
-        let parameters = models::parameter_kinds(&model).into_iter();
-        let parameters =
-            parameters.map(|(id, (name, kind))| (id, ParameterInfo { name, decays: kind == Kind::Weight }));
+    /// At the beginning, with `batches` in an epoch; an error if the patterns of parameters to freeze match none, or all.
+    pub(crate) fn new(model: Model, task: Task, config: &'a TrainConfig, batches: usize) -> Result<Self, Error> {
+        let kinds = models::parameter_kinds(&model);
+        let frozen = freeze::frozen(&kinds, &config.freeze)?;
+        let model = models::freeze(model, &frozen);
+        let parameters = freeze::learning(kinds, config.head_lr.map_or(1.0, |lr| lr / config.lr));
         let device = model.devices().first().cloned().unwrap_or_default();
         let mut learner = Self {
-            optimizer: Optimizer::new(&config.optimizer, parameters.collect()),
+            optimizer: Optimizer::new(&config.optimizer, parameters),
             schedule: Schedule::new(&config.schedule, config.lr, Plateau::default()),
             accumulator: Accumulator::default(),
             begun: None,
-            ema: config.ema.map(|decay| Ema::new(&model, decay)),
+            ema: config.ema.map(|decay| Ema::new(&model, decay).sparing(frozen)),
             progress: Progress::default(),
             device,
             model,
@@ -80,7 +82,7 @@ impl<'a> Learner<'a> {
             notes: Vec::new(),
         };
         learner.lr = learner.next_lr();
-        learner
+        Ok(learner)
     }
 }
 

@@ -19,12 +19,14 @@ use rule::Hyper;
 use crate::state::{StateError, values};
 
 /// What the optimizer must know of a parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ParameterInfo {
     /// Its name, which its state carries in a checkpoint.
     pub name: String,
     /// Whether weight decay applies: true for weights, false for biases and for the scales and shifts of norms.
     pub decays: bool,
+    /// What the learning rate is multiplied by for it: 1 unless it has one of its own.
+    pub rate: f64,
 }
 
 /// Names each float parameter of a module by its path, and lets those of more than one dimension decay: biases and norms have one.
@@ -38,7 +40,7 @@ pub fn parameters_by_path<M: Module>(module: &M) -> HashMap<ParamId, ParameterIn
             self.0.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.insert(param.id, ParameterInfo { name: self.0.join("."), decays: D > 1 });
+            self.1.insert(param.id, ParameterInfo { name: self.0.join("."), decays: D > 1, rate: 1.0 });
         }
     }
     let mut names = Names(Vec::new(), HashMap::new());
@@ -184,15 +186,16 @@ impl ModuleMapper for Step<'_> {
         let Some(grad) = self.grads.remove::<D>(param.id) else { return param };
         let (id, tensor, mapper) = param.consume();
         let optimizer = &mut *self.optimizer;
-        let info = optimizer
-            .parameters
-            .entry(id)
-            .or_insert_with(|| ParameterInfo { name: self.path.join("."), decays: D > 1 });
+        let info = optimizer.parameters.entry(id).or_insert_with(|| ParameterInfo {
+            name: self.path.join("."),
+            decays: D > 1,
+            rate: 1.0,
+        });
         // Taken out, so that nobody else holds the tensors while the rule updates them.
         let State { step, tensors } =
             optimizer.states.remove(&info.name).unwrap_or(State { step: 0, tensors: Vec::new() });
         let hyper = Hyper {
-            lr: self.lr,
+            lr: self.lr * info.rate,
             weight_decay: if info.decays { optimizer.config.weight_decay() } else { 0.0 },
             scale: self.scale,
             step: step + 1,

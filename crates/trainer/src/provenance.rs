@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::run_folder::MOST_TEXT;
-use crate::{Error, RunFolder, Settings};
+use crate::{Error, Origin, RunFolder, Settings};
 
 /// The versions of everything in this program, as it was built.
 const LOCK: &str = include_str!("../../../Cargo.lock");
@@ -44,6 +44,9 @@ pub struct Provenance {
     pub machine: Machine,
     /// What was trained, validated and tested on.
     pub data: Fingerprint,
+    /// Where the first weights came from, if not from the seed alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Origin>,
 }
 
 /// What the bits of a CPU's results depend on.
@@ -94,6 +97,7 @@ impl Provenance {
             device: device.map(str::to_owned),
             machine: Machine::here(),
             data: data?,
+            initial: None,
         })
     }
 

@@ -104,8 +104,11 @@ pub(crate) fn beginning<'a>(
     task: &Task,
     device: &Device,
 ) -> Result<Learner<'a>, Error> {
-    let model = config.model.init(&dataset.input, task.outputs(), config.seed, &device.clone().autodiff())?;
-    Ok(Learner::new(model, task.clone(), config, training(config, dataset).batches()))
+    let mut model = config.model.init(&dataset.input, task.outputs(), config.seed, &device.clone().autodiff())?;
+    if let Some(initial) = &config.initial {
+        model = initial.put(model)?;
+    }
+    Learner::new(model, task.clone(), config, training(config, dataset).batches())
 }
 
 /// How a run ended, and what it reached.

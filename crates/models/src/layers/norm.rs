@@ -74,7 +74,8 @@ pub(crate) fn finish<const D: usize>(
 
 /// Normalisation over the batch. In training by the batch's own statistics, which move the running ones by a tenth: the variance
 /// there is the unbiased one, n / (n - 1) times what the batch is normalised by, as in PyTorch (Burn's own keeps the biased one).
-/// A batch of one value for each channel has no variance: it is normalised by the running statistics, which stay.
+/// A batch of one value for each channel has no variance: it is normalised by the running statistics, which stay. So is every batch where
+/// scale and shift are frozen.
 #[derive(Module, Debug)]
 pub(crate) struct BatchNorm {
     weight: Param<Tensor<1>>,
@@ -93,11 +94,20 @@ impl BatchNorm {
         }
     }
 
+    /// Whether neither scale nor shift is trained, where gradients are.
+    fn is_frozen(&self) -> bool {
+        let still = |param: &Param<Tensor<1>>| {
+            let value = param.val();
+            value.is_autodiff() && !value.is_require_grad()
+        };
+        still(&self.weight) && still(&self.bias)
+    }
+
     fn forward<const D: usize>(&self, x: Tensor<D>, join: Join<D>, pass: Pass) -> Tensor<D> {
         let dims = x.dims();
         let values = dims.iter().product::<usize>() / dims[1].max(1);
         let affine = [self.weight.val(), self.bias.val()];
-        if matches!(pass, Pass::Predict) || values < 2 {
+        if matches!(pass, Pass::Predict) || values < 2 || self.is_frozen() {
             let statistics = [self.running_mean.value(), self.running_var.value()];
             return kernels::batch_norm(x, affine, statistics, EPSILON, join);
         }

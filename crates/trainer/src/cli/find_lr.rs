@@ -73,7 +73,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
     let (options, dataset) = settled(options, arguments.quiet)?;
     let name = super::train::name(&options);
     let mut sitting =
-        Sitting::prepare(&options, dataset, Watch { quiet: arguments.quiet, tui: false }, arguments.output)?;
+        Sitting::prepare(&options, dataset, Watch { quiet: arguments.quiet, tui: false }, arguments.output)?
+            .initialised()?;
     let signals = Signals::listen()?;
     let mut bar = sitting.bar.take();
     let (config, dataset) = (&sitting.config, sitting.dataset.clone());

@@ -15,6 +15,7 @@ mod doctor;
 mod eval;
 mod events;
 mod find_lr;
+mod initial;
 mod inspect;
 mod page;
 mod position;

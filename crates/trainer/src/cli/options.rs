@@ -132,6 +132,34 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
 
+    /// Weights to begin with: one of striate's model files or its run, another .safetensors, or PyTorch's .pt; torchvision's and timm's
+    /// resnet18 and resnet50 too. Without --model the network is the file's
+    #[arg(long, env = "STRIATE_INIT_FROM", value_name = "FILE", help_heading = "Transfer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
+    /// Take what fits of the file; without it only the output layer may differ
+    #[arg(long, env = "STRIATE_INIT_PARTIAL", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Transfer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_partial: Option<bool>,
+    /// What the SHA-256 of that file must be; runs record it
+    #[arg(long, env = "STRIATE_INIT_SHA256", value_name = "HASH", help_heading = "Transfer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_sha256: Option<String>,
+    /// Leave parameters as they are, by name or pattern: stages.* for all but the head; may be given again. Batch normalisation that is
+    /// frozen uses its running statistics, which stay
+    #[arg(long, env = "STRIATE_FREEZE", value_name = "PATTERN", value_delimiter = ',', help_heading = "Transfer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Vec<String>>,
+    /// Peak learning rate of the head, on the same schedule [default: that of the rest]
+    #[arg(long, env = "STRIATE_HEAD_LR", value_name = "RATE", help_heading = "Transfer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_lr: Option<f64>,
+    /// What images are normalised by: data (their own mean and deviation) or imagenet, which torchvision's and timm's weights expect
+    /// [default: data]
+    #[arg(long, env = "STRIATE_NORMALISE", value_name = "NAME", help_heading = "Transfer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalise: Option<String>,
+
     /// Loss of a regression: mse, mae or huber[:DELTA] [default: mse]
     #[arg(long, env = "STRIATE_LOSS", value_name = "NAME", help_heading = "Loss")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -70,6 +70,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
 
     let again = Scratch::new()?;
     let sitting = Sitting::prepare(&options, dataset, Watch { quiet: arguments.quiet, tui: false }, arguments.output)?;
+    let sitting = sitting.initialised()?;
     let mut compared: Vec<Compared> = Vec::new();
     let interrupted = sitting.repeat(&again.0, &mut |summary: &EpochSummary| {
         let Some(hash) = recorded.get(compared.len()) else { return false };

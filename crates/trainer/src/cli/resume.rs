@@ -3,7 +3,7 @@
 
 use anyhow::{Result, anyhow};
 use trainer::search::SearchFolder;
-use trainer::{Change, Checkpoint, Provenance, RunFolder, Settings};
+use trainer::{Change, Checkpoint, OnNan, Provenance, RunFolder, Settings};
 
 use super::failure::{Failure, code};
 use super::options::Options;
@@ -63,7 +63,11 @@ pub(super) fn ready(arguments: &Resume) -> Result<Ready> {
     (options.split, options.exclude) = (Some(run.split()), None);
     let dataset = settle::open(&options)?;
     compare(made_from.as_ref(), &dataset, &run)?;
-    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
+    let mut sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
+    // Going back to the beginning of the first epoch is going back to the first weights.
+    if checkpoint.progress.epoch == 0 && sitting.config.on_nan == OnNan::Rollback {
+        sitting = sitting.initialised()?;
+    }
     if !changes.is_empty() {
         // The checkpoint first: it wins over an args.toml that lags behind.
         if changes.iter().any(|change| change.setting == "epochs") {
@@ -120,7 +124,7 @@ fn begin_again(
     if let Some(made_from) = made_from {
         made_from.check_data(&dataset, run.path())?;
     }
-    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?.initialised()?;
     // What was not written before the kill is what would have been; the program and what is given anew are those of now.
     let made_from = sitting.made_from(&recorded)?;
     RunFolder::write(&run.args(), recorded.as_bytes())?;

@@ -13,11 +13,16 @@ use trainer::memory::{self, Estimate};
 use trainer::{OnNan, OptimizerConfig, ScheduleConfig, TrainConfig};
 
 use super::failure::{Failure, code};
+use super::initial;
 use super::options::{Batch, Choice, Options, plain};
 
 /// Opens the data that `options` name.
 pub(crate) fn open(options: &Options) -> Result<Dataset> {
-    Ok(data::open(&locate(options)?, &open_options(options)?)?)
+    let mut dataset = data::open(&locate(options)?, &open_options(options)?)?;
+    if let Some(name) = &options.normalise {
+        initial::normalise(name, &mut dataset)?;
+    }
+    Ok(dataset)
 }
 
 /// The path that `options` name, or the folder of the fetched data set of that name.
@@ -71,10 +76,14 @@ pub(crate) fn open_options(options: &Options) -> Result<OpenOptions> {
 /// The options with every default filled in: what `args.toml` holds.
 pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     let table = matches!(dataset.input, InputSpec::Table(_));
+    let weights = initial::settle(&mut options)?;
     let model = match options.model.take() {
         Some(Choice::Table(table)) => whole("model", &table)?,
         Some(Choice::Name(name)) => preset(&name)?,
-        None => preset(if table { "mlp" } else { "cnn" })?,
+        None => match (&weights, &options.init_from) {
+            (Some(weights), Some(path)) => initial::network(weights, path)?,
+            _ => preset(if table { "mlp" } else { "cnn" })?,
+        },
     };
     let model = model
         .customise(&Custom {
@@ -155,6 +164,8 @@ pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig
     config.optimizer = optimizer(options)?;
     config.lr = options.lr.unwrap_or(config.lr);
     config.schedule = schedule(options)?;
+    config.head_lr = options.head_lr;
+    config.freeze = options.freeze.clone().unwrap_or_default();
     config.clip_norm = options.clip_norm;
     config.clip_value = options.clip_value;
     config.augment = Augment::parse(options.augment.as_deref().unwrap_or("none"), &dataset.input, &dataset.targets)?;

@@ -12,13 +12,15 @@ use models::Model;
 use serde_json::json;
 use tasks::{Calibration, Goal, Task};
 use trainer::{
-    Answers, Checkpoint, Ended, Event, Glance, Job, Known, Provenance, Report, RunFolder, Seen, Settings, memory,
+    Answers, Checkpoint, Ended, Event, Glance, Job, Known, Origin, Provenance, Report, RunFolder, Seen, Settings,
+    memory,
 };
 
 use super::bar::Bar;
 use super::board::Board;
 use super::events::EventLog;
 use super::failure::{Failure, code};
+use super::initial::{self, Begun};
 use super::options::{Batch, Choice, Options};
 use super::signals::Signals;
 use super::tui::{Screen, State};
@@ -44,7 +46,7 @@ pub(crate) fn run(arguments: Train) -> Result<u8> {
         return Ok(0);
     }
     let runs = options.runs.clone().unwrap_or_else(|| "runs".into());
-    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?.initialised()?;
     let (run, settings) = sitting.begin(&runs, &name(&options))?;
     sitting.train(&run, settings, None)
 }
@@ -103,6 +105,8 @@ pub(crate) struct Sitting {
     pub(super) bar: Bar,
     tui: bool,
     output: Output,
+    /// Where the first weights came from.
+    origin: Option<Origin>,
 }
 
 impl Sitting {
@@ -119,6 +123,9 @@ impl Sitting {
         }
         bar.draw(&Event::Note(format!("augment  {}", config.augment)));
         bar.draw(&Event::Note(format!("device   {}", device.name)));
+        for line in initial::rates(&config, &dataset.input, task.outputs(), &device)? {
+            bar.draw(&Event::Note(line));
+        }
         // What a GPU has left, nobody says.
         if let Some(available) = memory::available().filter(|_| device.hardware.starts_with("CPU")) {
             let step = memory::Estimate::of(&config, &dataset, task.outputs())?;
@@ -140,7 +147,18 @@ impl Sitting {
             bar,
             tui: watch.tui,
             output,
+            origin: None,
         })
+    }
+
+    /// With the weights that the run begins with, if a file has them; a run that goes on from a checkpoint doesn't ask for it.
+    pub(crate) fn initialised(mut self) -> Result<Self> {
+        let read = initial::read(&self.options, &self.config, &self.dataset, &self.task, &self.device)?;
+        if let Some(Begun { initial, origin, lines }) = read {
+            lines.into_iter().for_each(|line| self.bar.draw(&Event::Note(line)));
+            (self.config.initial, self.origin) = (Some(initial), Some(origin));
+        }
+        Ok(self)
     }
 
     /// Makes the run's folder, with all that is known before it trains.
@@ -158,7 +176,8 @@ impl Sitting {
     /// What the run is made from; `args` is its `args.toml`.
     pub(crate) fn made_from(&self, args: &str) -> Result<Provenance> {
         let device = [self.device.name.as_str(), self.device.hardware.as_str()];
-        Ok(Provenance::of(args, self.config.seed, device, &self.dataset)?)
+        let made_from = Provenance::of(args, self.config.seed, device, &self.dataset)?;
+        Ok(Provenance { initial: self.origin.clone(), ..made_from })
     }
 
     /// Records which sample went where.
@@ -317,7 +336,7 @@ impl Sitting {
     fn provenance(&self) -> serde_json::Value {
         let mut options = self.options.clone();
         (options.data, options.runs, options.name, options.device, options.workers) = (None, None, None, None, None);
-        (options.test, options.split, options.exclude) = (None, None, None);
+        (options.test, options.split, options.exclude, options.init_from) = (None, None, None, None);
         (options.checkpoint_minutes, options.checkpoint_steps, options.tensorboard) = (None, None, None);
         json!({
             "striate": env!("CARGO_PKG_VERSION"),

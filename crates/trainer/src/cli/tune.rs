@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
     let (filled, dataset) = settled(options.clone(), quiet)?;
     let options = ranges::fixed(options, &filled);
     ranges::check(&ranges, &options)?;
-    let sitting = Sitting::prepare(&filled, dataset, Watch { quiet, tui: false }, output)?;
+    let sitting = Sitting::prepare(&filled, dataset, Watch { quiet, tui: false }, output)?.initialised()?;
     if sitting.dataset.split.val.is_empty() {
         let what = "trials are chosen by validation, for which there are no samples; give `val` above 0";
         return Err(Failure::usage(anyhow!("recipe `{}`: {what}", arguments.recipe.display())));

@@ -71,6 +71,8 @@ pub(super) fn fixed(options: Options, filled: &Options) -> Options {
         test: filled.test.clone(),
         split: filled.split.clone(),
         exclude: filled.exclude.clone(),
+        init_from: filled.init_from.clone(),
+        init_sha256: filled.init_sha256.clone(),
         epochs: filled.epochs,
         seed: filled.seed,
         batch: batch.filter(|batch| matches!(batch, Batch::Size(_))),

@@ -102,7 +102,7 @@ fn ready(folder: &SearchFolder, record: &Record, trial: u32) -> Result<Ready> {
         .map_err(|error| Error::Checkpoint { path: folder.record(), what: format!("`options`: {error}") })?;
     let drawn = ranges::with(&base, &record.ranges.draw(record.seed, trial)).map_err(Error::Config)?;
     let (options, dataset) = settled(drawn, true)?;
-    let sitting = Sitting::prepare(&options, dataset, SILENT, TEXT)?;
+    let sitting = Sitting::prepare(&options, dataset, SILENT, TEXT)?.initialised()?;
     let (run, settings) = sitting.begin(folder.path(), &SearchFolder::name(trial))?;
     Ok(Ready { run, sitting, settings, checkpoint: None })
 }
