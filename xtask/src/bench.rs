@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 mod cases;
 mod command;
 mod contest;
+mod folder;
 mod measure;
 mod recipe;
 mod report;
@@ -26,6 +27,7 @@ struct Options {
     only: Vec<Filter>,
     peers: Option<String>,
     mnist: Option<String>,
+    photos: Option<String>,
     threads: usize,
 }
 
@@ -48,6 +50,9 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     }
     if let Some(folder) = options.mnist.as_deref().filter(|_| wants("mnist")) {
         found["mnist"] = recipe::measure(folder, options.peers.as_deref(), options.threads)?;
+    }
+    if let Some(photos) = options.photos.as_deref().filter(|_| wants("folder")) {
+        found["folder"] = folder::measure(photos, options.peers.as_deref(), options.threads)?;
     }
     if options.json {
         eprint!("{}", report::text(&found));
@@ -100,13 +105,14 @@ impl Options {
                 "--only" => options.only = Filter::list(value("WHAT[:MODEL[:BATCH]], such as train:cnn")?)?,
                 "--peers" => options.peers = Some(value("a Python with xtask/peers/requirements.txt")?.to_string()),
                 "--mnist" => options.mnist = Some(value("the folder of MNIST's four files")?.to_string()),
+                "--photos" => options.photos = Some(value("a folder of photos, a folder for each class")?.to_string()),
                 "--threads" => {
                     let threads = value("a number")?;
                     options.threads =
                         threads.parse().with_context(|| format!("bench: --threads {threads} is no number"))?;
                 }
                 unknown => bail!(
-                    "bench: unknown option {unknown}; expected --peers PYTHON, --only CASES, --quick, --json, --mnist DIR or --threads N"
+                    "bench: unknown option {unknown}; expected --peers PYTHON, --only CASES, --quick, --json, --mnist DIR, --photos DIR or --threads N"
                 ),
             }
         }

@@ -29,6 +29,7 @@ mod tests;
 use std::path::Path;
 
 pub use encode::{Layout, Row, RowError, Rows, rows};
+pub use field::MISSING;
 pub(crate) use prepared::{Cell, Prepared};
 pub(crate) use read::Raw;
 

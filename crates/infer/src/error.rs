@@ -43,6 +43,14 @@ pub enum Error {
         /// Why it cannot be, and what can.
         why: String,
     },
+    /// The model cannot be written in another format.
+    #[error("{what}")]
+    Export {
+        /// Why, and what to do.
+        what: String,
+        /// Whether the model is at fault, rather than the caller.
+        model: bool,
+    },
     /// An input cannot be read.
     #[error(transparent)]
     Data(#[from] data::Error),
@@ -64,8 +72,11 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Model(error) => error.exit_code(),
-            Self::Meaning { .. } | Self::Golden { .. } | Self::Coverage { model: true, .. } => 4,
-            Self::Coverage { .. } | Self::Explain { .. } => 2,
+            Self::Meaning { .. }
+            | Self::Golden { .. }
+            | Self::Coverage { model: true, .. }
+            | Self::Export { model: true, .. } => 4,
+            Self::Coverage { .. } | Self::Explain { .. } | Self::Export { .. } => 2,
             Self::Data(error) => error.exit_code(),
             Self::Input { .. } => 3,
             Self::Device(_) => 1,

@@ -54,6 +54,7 @@
 mod checked;
 mod error;
 mod explain;
+pub mod export;
 mod layers;
 mod predictor;
 

@@ -7,6 +7,7 @@ mod draw;
 mod failure;
 mod feed;
 mod gallery;
+mod interchange;
 mod journal;
 mod output;
 mod pack;
@@ -56,6 +57,7 @@ enum Command {
     SelfTest(self_test::SelfTest),
     Serve(Box<serve::Serve>),
     Pack(pack::Pack),
+    Export(interchange::Export),
     /// Print the completions of a shell: infer completions bash > /etc/bash_completion.d/infer
     Completions {
         /// The shell
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Some(Command::SelfTest(test)) => test.run(),
         Some(Command::Serve(serve)) => serve.run(),
         Some(Command::Pack(pack)) => pack.run(),
+        Some(Command::Export(export)) => export.run(),
         Some(Command::Completions { shell }) => completions(shell),
     };
     // A panic has said where it was; its exit code is that of any internal error.

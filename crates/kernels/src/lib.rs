@@ -9,12 +9,14 @@ mod check;
 mod conv;
 #[cfg(feature = "flex")]
 mod flex;
+mod fold;
 #[cfg(feature = "flex")]
 mod fresh;
 #[cfg(feature = "flex")]
 mod gemv;
 mod host;
 mod join;
+mod layer;
 mod linear;
 mod loss;
 mod norm;
@@ -46,13 +48,15 @@ pub use check::{Check, check};
 pub use conv::{After, Window, conv2d, conv2d_bridged, conv2d_composed};
 #[cfg(feature = "flex")]
 pub use flex::is_flex;
+pub use fold::fold;
 pub use host::{share_between, threads, vectors};
 pub use join::Join;
+pub use layer::{Activation, Layer};
 pub use linear::{linear, linear_composed};
 pub use loss::{cross_entropy, cross_entropy_composed};
 pub use norm::{batch_norm, batch_norm_train};
 #[cfg(feature = "flex")]
-pub use plan::{Activation, Layer, Plan};
+pub use plan::Plan;
 pub use pool::{avg_pool2d, flatten, global_average, max_pool2d, subsample};
 pub use step::{Adam, Sgd, Step, adam, adam_composed, blend, sgd, sgd_composed, sum_of_squares};
 #[cfg(not(feature = "flex"))]

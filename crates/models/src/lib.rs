@@ -23,7 +23,6 @@ mod model;
 mod named;
 pub mod packed;
 mod parameters;
-#[cfg(feature = "flex")]
 mod plan;
 mod preset;
 mod pretrained;
@@ -43,7 +42,7 @@ pub use file::{FORMAT, ModelFile, ModelHeader, VERSION};
 pub use filters::{Filters, filters, first_filters};
 pub use golden::Golden;
 pub use init::Init;
-pub use kernels::Plan;
+pub use kernels::{Activation as LayerActivation, Layer, Plan, fold};
 pub use layers::{Normalisation, Padding, PoolConfig, PoolKind};
 pub use memory::{Footprint, footprint};
 pub use mlp::MlpConfig;

@@ -108,6 +108,13 @@ impl Model {
         None
     }
 
+    /// The layers in the order in which [`forward`](Self::forward) runs them for prediction, behind the normalisation of
+    /// [`Model::input`], with the present weights: for writing the network down in other forms. Linear layers behind a map take its values
+    /// in the order `[channels, height, width]`. `None` where the device fails to give the weights back.
+    pub fn layers(&self) -> Option<Vec<kernels::Layer>> {
+        crate::plan::layers(self)
+    }
+
     /// What the network expects.
     pub fn input(&self) -> &InputSpec {
         &self.input

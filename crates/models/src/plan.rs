@@ -1,13 +1,16 @@
-//! A network as a [`kernels::Plan`]: its layers in the order in which `forward` runs them, with their weights. Owns that translation
-//! alone; folding, fusing and running are in `kernels`.
+//! A network as a list of layers in the order in which `forward` runs them, with their weights: what a [`kernels::Plan`] is made of, and
+//! whatever else writes networks down. Owns that translation alone; folding, fusing and running are in `kernels`.
 
 use std::collections::HashMap;
 
+#[cfg(feature = "flex")]
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::Tensor,
 };
-use kernels::{Layer, Plan};
+use kernels::Layer;
+#[cfg(feature = "flex")]
+use kernels::Plan;
 
 use crate::{
     Activation, HeadPool, Model, Normalisation, PoolKind,
@@ -21,12 +24,19 @@ use crate::{
 };
 
 /// See [`Model::plan`].
+#[cfg(feature = "flex")]
 pub(crate) fn plan(model: &Model) -> Option<Plan> {
     let mut on_flex = OnFlex(true);
     model.visit(&mut on_flex);
     if !on_flex.0 {
         return None;
     }
+    let (mean, std) = model.input().normalisation();
+    Plan::new(model.input().shape(), mean, std, layers(model)?)
+}
+
+/// See [`Model::layers`].
+pub(crate) fn layers(model: &Model) -> Option<Vec<Layer>> {
     let tensors = named_tensors(model).into_iter();
     let tensors = tensors.map(|tensor| Some((tensor.name, tensor.data.try_into_vec::<f32>().ok()?)));
     let mut lowering = Lowering { tensors: tensors.collect::<Option<_>>()?, layers: Vec::new() };
@@ -34,13 +44,14 @@ pub(crate) fn plan(model: &Model) -> Option<Plan> {
         NetPlan::Mlp(plan) => lowering.perceptron("", &plan)?,
         NetPlan::Cnn(plan) => lowering.cnn(&plan)?,
     }
-    let (mean, std) = model.input().normalisation();
-    Plan::new(model.input().shape(), mean, std, lowering.layers)
+    Some(lowering.layers)
 }
 
 /// Whether all parameters are where the CPU's kernels find them.
+#[cfg(feature = "flex")]
 struct OnFlex(bool);
 
+#[cfg(feature = "flex")]
 impl ModuleVisitor for OnFlex {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0 = self.0 && kernels::is_flex(&param.val());
@@ -102,6 +113,7 @@ impl Lowering {
 
     fn convolution(&mut self, name: &str, norm_name: &str, spec: &ConvSpec, norm: Normalisation) -> Option<()> {
         self.layers.push(Layer::Conv {
+            name: name.to_owned(),
             weight: self.tensors.remove(&format!("{name}.weight"))?,
             bias: self.tensors.remove(&format!("{name}.bias")),
             outputs: spec.outputs,
@@ -124,6 +136,7 @@ impl Lowering {
 
     fn linear(&mut self, name: &str, outputs: usize) -> Option<()> {
         self.layers.push(Layer::Linear {
+            name: name.to_owned(),
             weight: self.tensors.remove(&format!("{name}.weight"))?,
             bias: self.tensors.remove(&format!("{name}.bias")),
             outputs,
@@ -146,12 +159,13 @@ impl Lowering {
                 let shift = bias.iter().zip(&mean).zip(&scale);
                 let shift = shift.map(|((bias, mean), scale)| (f64::from(*bias) - f64::from(*mean) * scale) as f32);
                 let shift = shift.collect();
-                self.layers.push(Layer::Affine { scale: scale.into_iter().map(|scale| scale as f32).collect(), shift });
+                let scale = scale.into_iter().map(|scale| scale as f32).collect();
+                self.layers.push(Layer::Affine { name: name.to_owned(), scale, shift });
                 return Some(());
             }
         };
         let (weight, bias) = (vector("weight")?, vector("bias")?);
-        self.layers.push(Layer::GroupNorm { groups, weight, bias, epsilon: EPSILON as f32 });
+        self.layers.push(Layer::GroupNorm { name: name.to_owned(), groups, weight, bias, epsilon: EPSILON as f32 });
         Some(())
     }
 

@@ -21,7 +21,7 @@ pub use doubt::{Contradiction, Doubt, Doubts};
 pub use error::Error;
 pub use goal::Goal;
 pub use metrics::{ClassReport, Curves, Metrics, Report, TargetReport, wilson};
-pub use multi_label::MultiLabel;
+pub use multi_label::{MultiLabel, THRESHOLD};
 pub use prediction::{Prediction, Scored};
 pub use regression::{Regression, RegressionLoss};
 pub use task::{ClassWeights, LossOptions, Task};

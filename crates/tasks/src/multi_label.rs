@@ -9,7 +9,7 @@ use crate::task::{check_stored, given_weights, label_smoothing, only_loss};
 use crate::{ClassWeights, Error, LossOptions, Prediction, Scored};
 
 /// A label applies from this probability on.
-pub(crate) const THRESHOLD: f32 = 0.5;
+pub const THRESHOLD: f32 = 0.5;
 
 /// Multi-label classification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ pub(crate) const PLAIN: &str = "Burn";
 pub(crate) const TORCH: &str = "PyTorch";
 pub(crate) const ONNX: &str = "ONNX Runtime";
 
-const KINDS: [&str; 6] = ["sgemm", "train", "predict", "memory", "start", "mnist"];
+const KINDS: [&str; 7] = ["sgemm", "train", "predict", "memory", "start", "mnist", "folder"];
 
 /// One comparison.
 #[derive(Clone, Debug, PartialEq)]

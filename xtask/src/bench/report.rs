@@ -55,6 +55,9 @@ pub(crate) fn text(found: &Value) -> String {
     if found["mnist"].is_object() {
         out += &recipe(&found["mnist"]);
     }
+    for row in list(&found["folder"]) {
+        out += &folder(&row);
+    }
     out
 }
 
@@ -195,6 +198,21 @@ fn start(found: &Value) -> String {
         milliseconds(&found["must"]["seconds"]),
         kept(&found["must"]["kept"]),
     )
+}
+
+fn folder(row: &Value) -> String {
+    let (network, photos) = (word(&row["network"]), &row["photos"]);
+    let mut out =
+        format!("{photos} photos to JSON lines through {network} of 224x224, from process start to its end\n");
+    for (turns, middle) in list(&row["turns"]).iter().zip(list(&row["medians_s"])) {
+        let seconds: Vec<String> = list(&turns["seconds"]).iter().map(|one| number(one, 2)).collect();
+        let _ = writeln!(out, "{:<24}{:>8} s ({})", word(&turns["who"]), number(&middle, 2), seconds.join(", "));
+    }
+    if row["ratio"].is_number() {
+        let (least, met) = (number(&row["must"]["ratio"], 1), kept(&row["must"]["kept"]));
+        let _ = writeln!(out, "{} times as fast; at least {least}: {met}", number(&row["ratio"], 2));
+    }
+    out + "\n"
 }
 
 fn recipe(found: &Value) -> String {

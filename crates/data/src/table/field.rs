@@ -3,7 +3,7 @@
 use crate::error;
 
 /// Spellings of a missing value, beside the empty field; compared without regard to case.
-pub(super) const MISSING: [&str; 8] = ["?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"];
+pub const MISSING: [&str; 8] = ["?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"];
 
 /// Whether `field` stands for a value that isn't there.
 pub(super) fn is_missing(field: &str) -> bool {

@@ -2,15 +2,13 @@
 
 use super::Plan;
 use super::convolution::{Convolution, Shape};
-use super::fold::fold;
 use super::intake::Intake;
-use super::layer::{Activation, Layer};
 use super::linear::Linear;
 use super::map::Map;
 use super::pointwise::Pointwise;
 use super::pool::{Kind, Pool};
 use super::step::{Place, Step, Work};
-use crate::Window;
+use crate::{Activation, Layer, Window, fold};
 
 /// Bytes of what a thread keeps between linear layers: they stay in the second cache.
 const BLOCK_BYTES: usize = 400 << 10;
@@ -99,7 +97,7 @@ impl Drafts {
             let mut next = |wanted: fn(&Layer) -> bool| rest.next_if(wanted);
             let map = self.values[value];
             match layer {
-                Layer::Conv { weight, bias, outputs, size, stride, padding, groups } => {
+                Layer::Conv { weight, bias, outputs, size, stride, padding, groups, .. } => {
                     let shape = Shape { outputs, size, stride, padding, groups };
                     let mut to = Map::new(outputs, shape.output(map.channels, map.size)?);
                     let mut relu = next(is_relu).is_some();
@@ -115,7 +113,7 @@ impl Drafts {
                     }
                     value = self.push(Node::Conv { shape, weight, bias, relu, pool }, value, to);
                 }
-                Layer::Linear { weight, bias, outputs } => {
+                Layer::Linear { weight, bias, outputs, .. } => {
                     let relu = next(is_relu).is_some();
                     value = self.push(Node::Linear { weight, bias, outputs, relu }, value, Map::new(outputs, [1, 1]));
                 }
@@ -237,11 +235,11 @@ fn pool_of(layer: Layer) -> Option<Pool> {
 fn pointwise(layer: Layer, channels: usize) -> Option<Pointwise> {
     let (pointwise, lengths) = match layer {
         Layer::Activation(activation) => (Pointwise::Activation(activation), [channels; 2]),
-        Layer::Affine { scale, shift } => {
+        Layer::Affine { scale, shift, .. } => {
             let lengths = [scale.len(), shift.len()];
             (Pointwise::Affine { scale, shift }, lengths)
         }
-        Layer::GroupNorm { groups, weight, bias, epsilon } => {
+        Layer::GroupNorm { groups, weight, bias, epsilon, .. } => {
             let lengths = [weight.len(), bias.len()];
             if groups == 0 || !channels.is_multiple_of(groups) {
                 return None;

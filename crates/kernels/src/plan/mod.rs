@@ -4,9 +4,7 @@
 
 mod assemble;
 mod convolution;
-mod fold;
 mod intake;
-mod layer;
 mod linear;
 mod map;
 mod pointwise;
@@ -14,8 +12,6 @@ mod pool;
 mod run;
 mod step;
 mod tile;
-
-pub use layer::{Activation, Layer};
 
 use intake::Intake;
 use run::Workspace;

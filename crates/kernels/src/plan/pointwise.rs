@@ -2,8 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::layer::Activation;
 use super::map::Map;
+use crate::Activation;
 use crate::product::arch;
 
 /// A change in place.

@@ -1,20 +1,20 @@
 //! Fewer layers that do the same: an affine layer behind a convolution or a linear layer becomes part of its weights.
 
-use super::layer::Layer;
+use crate::Layer;
 
 /// The layers with every affine one folded into the layer before it, where that is possible.
-pub(super) fn fold(layers: Vec<Layer>) -> Vec<Layer> {
+pub fn fold(layers: Vec<Layer>) -> Vec<Layer> {
     let mut folded: Vec<Layer> = Vec::with_capacity(layers.len());
     for layer in layers {
         let layer = match layer {
-            Layer::Affine { scale, shift } => match folded.last_mut() {
-                Some(Layer::Conv { weight, bias, outputs, .. } | Layer::Linear { weight, bias, outputs })
+            Layer::Affine { name, scale, shift } => match folded.last_mut() {
+                Some(Layer::Conv { weight, bias, outputs, .. } | Layer::Linear { weight, bias, outputs, .. })
                     if scale.len() == *outputs && shift.len() == *outputs =>
                 {
                     into(weight, bias, &scale, &shift);
                     continue;
                 }
-                _ => Layer::Affine { scale, shift },
+                _ => Layer::Affine { name, scale, shift },
             },
             Layer::Residual { body, bridge } => Layer::Residual { body: fold(body), bridge: fold(bridge) },
             other => other,

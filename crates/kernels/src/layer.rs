@@ -7,6 +7,8 @@ use crate::Window;
 pub enum Layer {
     /// Cross-correlation with kernels of `size` rows and columns.
     Conv {
+        /// What its tensors' names begin with, as in PyTorch: "stages.0.blocks.0.conv1". No computation looks at it.
+        name: String,
         /// `[outputs, inputs / groups, rows, columns]`.
         weight: Vec<f32>,
         /// `[outputs]`.
@@ -24,6 +26,8 @@ pub enum Layer {
     },
     /// A linear layer.
     Linear {
+        /// What its tensors' names begin with.
+        name: String,
         /// `[outputs, inputs]`.
         weight: Vec<f32>,
         /// `[outputs]`.
@@ -33,6 +37,8 @@ pub enum Layer {
     },
     /// `x * scale + shift` for each channel: batch normalisation by its running statistics.
     Affine {
+        /// What its tensors' names begin with.
+        name: String,
         /// `[channels]`.
         scale: Vec<f32>,
         /// `[channels]`.
@@ -40,6 +46,8 @@ pub enum Layer {
     },
     /// Normalisation of a sample by itself, in groups of its channels.
     GroupNorm {
+        /// What its tensors' names begin with.
+        name: String,
         /// How many groups.
         groups: usize,
         /// `[channels]`.
