@@ -43,7 +43,12 @@ fn connect(server: &Running) -> Option<TcpStream> {
 
 /// Asks until nobody accepts connections any more, or `enough`; every answer goes to `check`. How many times a connection ended without one.
 fn ask(server: &Running, enough: &AtomicBool, check: impl Fn(&Answer)) -> usize {
-    let bytes = request("POST", "/v1/predict", &[("content-type", "image/png")], &pgm(1));
+    ask_with(&pgm(1), server, enough, check)
+}
+
+/// The same with another picture.
+fn ask_with(picture: &[u8], server: &Running, enough: &AtomicBool, check: impl Fn(&Answer)) -> usize {
+    let bytes = request("POST", "/v1/predict", &[("content-type", "image/png")], picture);
     let mut unanswered = 0;
     while let Some(mut stream) = connect(server) {
         loop {
@@ -179,11 +184,14 @@ fn a_server_that_ends_says_so_first_and_gives_up_what_takes_too_long() {
 }
 
 #[test]
-fn what_is_too_much_is_refused_at_once_and_may_come_again() {
+fn what_is_too_much_is_refused_soon_and_may_come_again() {
     let scratch = Scratch::new();
     scratch.picture_model();
-    for options in [["--max-requests", "1"], ["--queue", "1"]] {
-        let server = scratch.serve("model.safetensors", &[&options[..], &["--max-batch", "1"]].concat());
+    // Eight of these take longer to decode, one after the other, than a request waits for its turn.
+    let large = [b"P5\n7000 7000\n255\n".to_vec(), vec![7; 49_000_000]].concat();
+    for (options, picture) in [(["--max-requests", "1"], large), (["--queue", "1"], pgm(1))] {
+        let server =
+            scratch.serve("model.safetensors", &[&options[..], &["--max-batch", "1", "--max-body", "64M"]].concat());
         let (enough, refused) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
             let _enough = Enough(&enough);
@@ -196,8 +204,8 @@ fn what_is_too_much_is_refused_at_once_and_may_come_again() {
                     assert_eq!(answer.header("retry-after"), Some("1"));
                     refused.fetch_add(1, Ordering::Relaxed);
                 };
-                let (server, enough) = (&server, &enough);
-                scope.spawn(move || assert_eq!(ask(server, enough, check), 0));
+                let (server, enough, picture) = (&server, &enough, &picture);
+                scope.spawn(move || assert_eq!(ask_with(picture, server, enough, check), 0));
             }
             server.until(|| (refused.load(Ordering::Relaxed) > 0).then_some(()));
         });

@@ -52,7 +52,7 @@ pub(crate) async fn explain(
     let writes = v1::writes(&query, &model)?;
     let body = server.bodies.read(&parts.headers, body).await?;
     visit.0.store(body.bytes.len() as u64, Ordering::Relaxed);
-    let _slot = server.slot()?;
+    let _slot = server.slot().await?;
     let _place = server.explainers.waiting.try_acquire().map_err(|_| {
         Problem::new(Kind::Overloaded, format!("{WAITING} explanations are being worked on already; try again"))
     })?;

@@ -46,6 +46,8 @@ pub(crate) use options::Serve;
 use problem::{Kind, Problem};
 use token::Token;
 
+/// How long a request waits for a place among those that are worked on.
+const SLOT: Duration = Duration::from_millis(100);
 /// Descriptors that aren't connections.
 #[cfg(unix)]
 const OTHER_FILES: u64 = 128;
@@ -85,14 +87,16 @@ impl Server {
         *self.model.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(model);
     }
 
-    /// A place among the requests that are worked on; there is none to wait for.
-    fn slot(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        let full = |_| {
-            let detail =
-                format!("{} requests are being answered already (--max-requests); try again", self.limits.requests);
-            Problem::new(Kind::Overloaded, detail)
-        };
-        self.slots.try_acquire().map_err(full)
+    /// A place among the requests that are worked on. A short wait for one costs less than refusing whoever asks again at once.
+    async fn slot(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        match tokio::time::timeout(SLOT, self.slots.acquire()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            _ => {
+                let most = self.limits.requests;
+                let detail = format!("{most} requests are being answered already (--max-requests); try again");
+                Err(Problem::new(Kind::Overloaded, detail))
+            }
+        }
     }
 
     /// What `work` comes to, unless it takes too long.

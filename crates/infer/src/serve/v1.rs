@@ -51,7 +51,7 @@ async fn answer(server: &Server, visit: &Visit, request: Request, batch: bool) -
     let writes = writes(&Query::of(&parts.uri, &["top_k"])?, &model)?;
     let body = server.bodies.read(&parts.headers, body).await?;
     visit.0.store(body.bytes.len() as u64, Ordering::Relaxed);
-    let _slot = server.slot()?;
+    let _slot = server.slot().await?;
     let coming = server.engine.announce();
     server
         .in_time(async {

@@ -82,7 +82,7 @@ pub(crate) async fn infer(
     }
     let body = server.bodies.read(&parts.headers, body).await?;
     visit.0.store(body.bytes.len() as u64, Ordering::Relaxed);
-    let _slot = server.slot()?;
+    let _slot = server.slot().await?;
     let coming = server.engine.announce();
     server
         .in_time(async {
