@@ -28,7 +28,8 @@ pub(crate) struct ExplainInputs {
     /// Images, or CSV files for a model of table rows; folders with them, patterns such as 'pictures/*.png'; - for standard input
     #[arg(required = true)]
     inputs: Vec<String>,
-    /// grad-cam, integrated-gradients or occlusion; default: grad-cam for networks with convolutions, else occlusion
+    /// grad-cam, integrated-gradients or occlusion; default: grad-cam where the last convolution's map has 7x7 places or more, else
+    /// occlusion
     #[arg(long, value_name = "METHOD")]
     method: Option<Attribution>,
     /// The class, label or target to explain, by name or by number from 0; default: the most probable one, of numbers the first

@@ -5,7 +5,7 @@
 mod case;
 mod heat;
 
-use models::{Attribution, Baseline, ModelConfig};
+use models::{Attribution, Baseline};
 use serde::Serialize;
 use tasks::Prediction;
 
@@ -17,7 +17,7 @@ pub use heat::Heat;
 /// What to explain, and how. `Explain::default()` explains the most probable class or label, or the first number, by what suits the network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explain {
-    /// `None`: [`Attribution::GradCam`] for networks with convolutions, [`Attribution::Occlusion`] for others.
+    /// `None`: [`Attribution::usual`].
     pub method: Option<Attribution>,
     /// The position of the class, label or number among the task's names: see [`Predictor::output_called`]. `None`: the most probable one, of
     /// numbers the first.
@@ -172,10 +172,7 @@ impl Predictor {
 
     /// What suits the network where no method is asked for.
     pub fn usual_method(&self) -> Attribution {
-        match self.model().config() {
-            ModelConfig::Cnn(_) => Attribution::GradCam,
-            ModelConfig::Mlp(_) => Attribution::Occlusion,
-        }
+        Attribution::usual(self.model().config(), self.input())
     }
 
     fn unknown(&self, given: &str) -> Error {

@@ -36,7 +36,7 @@ fn read(scratch: &Scratch, name: &str) -> Vec<u8> {
 #[test]
 fn a_picture_is_drawn_beside_the_user_and_several_in_a_folder() {
     let scratch = with_pictures();
-    let one = scratch.infer(&["explain", "cnn.safetensors", "a.pgm"]);
+    let one = scratch.infer(&["explain", "cnn.safetensors", "a.pgm", "--method", "grad-cam"]);
     assert_eq!(one.code, 0, "{one:?}");
     assert!(one.out.starts_with("a.pgm: ") && one.out.contains("by grad-cam of stages.1.blocks.0, 4x4"), "{}", one.out);
     assert!(one.err.contains("drawn: a.explained.png"), "{}", one.err);

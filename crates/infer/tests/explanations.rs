@@ -52,9 +52,8 @@ fn a_network_with_convolutions_is_explained_by_every_method() {
             assert_eq!((explained.explained.index, explained.explained.prob), (top.index, Some(top.probability)));
             assert_eq!((explained.how.method, &explained.prediction), (method, &prediction));
         }
-        let usual = predictor.explain(&sample, &Explain::default()).unwrap();
-        assert_eq!(usual.how.method, Attribution::GradCam);
-        assert!(usual.how.layer.unwrap().starts_with("stages."));
+        // The last maps, of 4x4 and 2x2 places, are too coarse for Grad-CAM.
+        assert_eq!(predictor.usual_method(), Attribution::Occlusion);
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use burn::tensor::{Device, Tensor, TensorData};
 use data::{Filter, Fit, ImageSpec, InputSpec};
 use models::{
-    Activation, Baseline, CnnConfig, HeadConfig, HeadPool, MlpConfig, Model, ModelConfig, Normalisation, Pass,
-    PoolConfig, PoolKind, Residual, StageConfig, feature_maps, grad_cam, integrated_gradients, load_tensors,
+    Activation, Attribution, Baseline, CnnConfig, HeadConfig, HeadPool, MlpConfig, Model, ModelConfig, Normalisation,
+    Pass, PoolConfig, PoolKind, Residual, StageConfig, feature_maps, grad_cam, integrated_gradients, load_tensors,
     named_tensors,
 };
 use proptest::prelude::*;
@@ -211,6 +211,17 @@ fn the_map_behind_grad_cam_is_that_of_the_last_block_whatever_pools_it() {
             let expected = score(&model, &x, output);
             assert!((f64::from(found.score) - expected).abs() < 1e-5, "{activation}: {} {expected}", found.score);
         }
+    }
+}
+
+#[test]
+fn grad_cam_is_usual_where_the_last_map_is_not_coarse() {
+    let usual = |name: &str, side| Attribution::usual(&ModelConfig::named(name).unwrap(), &image([3, side, side]));
+    for (name, side) in [("cnn", 28), ("cnn", 14), ("resnet20", 32), ("resnet50", 224)] {
+        assert_eq!(usual(name, side), Attribution::GradCam, "{name} {side}");
+    }
+    for (name, side) in [("cnn", 8), ("cnn", 13), ("resnet50", 64), ("mlp", 28)] {
+        assert_eq!(usual(name, side), Attribution::Occlusion, "{name} {side}");
     }
 }
 

@@ -91,7 +91,7 @@ fn what_a_network_looks_at_is_shown_layer_by_layer() {
     let page = read(&run.join("report.html"));
     let mut rest = page.split_once("<section id=features>").unwrap().1.split_once("</section>").unwrap().0;
     for words in [
-        "Where the last convolution (stages.1.blocks.0, 4\u{d7}4 places) found what it answered (Grad-CAM)",
+        "output falls where 2\u{d7}2 pixels are hidden (occlusion)",
         "what counted for the answer",
         "20 filters of 3\u{d7}3",
         "answered",

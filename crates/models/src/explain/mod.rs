@@ -12,7 +12,7 @@ use burn::{
 };
 use data::InputSpec;
 
-use crate::{Error, Model, named::named};
+use crate::{Error, Model, ModelConfig, named::named, summary};
 
 pub use grad_cam::{GradCam, grad_cam};
 pub use integrated_gradients::{IntegratedGradients, integrated_gradients};
@@ -28,6 +28,22 @@ named! {
         IntegratedGradients = "integrated-gradients",
         /// [`occlusion`]: by how much the output falls where a part of the input is hidden.
         Occlusion = "occlusion",
+    }
+}
+
+/// Places along a side of a map below which Grad-CAM says little: its weights are means over all places, and what lies on few is
+/// mixed up. The paper's networks end in maps of 7x7 and 14x14.
+const COARSE: usize = 7;
+
+impl Attribution {
+    /// What suits the network that `config` makes for `input`: Grad-CAM where the last convolution's map has 7x7 places or more, else occlusion.
+    pub fn usual(config: &ModelConfig, input: &InputSpec) -> Self {
+        let layers = summary(config, input, 1).unwrap_or_default();
+        let map = layers.iter().rfind(|layer| layer.name.contains(".blocks."));
+        match map.map(|layer| layer.output.as_slice()) {
+            Some(&[_, height, width]) if height.min(width) >= COARSE => Self::GradCam,
+            _ => Self::Occlusion,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use data::{Dataset, InputSpec, Loader};
-use models::{Baseline, FeatureMap, Model, ModelConfig, Pass, Patches, grad_cam, occlusion};
+use models::{Attribution, Baseline, FeatureMap, Model, ModelConfig, Pass, Patches, grad_cam, occlusion};
 use report::{CHANNELS, Explained, Features, Filters, Maps, Overlay, Shown};
 
 use super::answered::Answered;
@@ -101,7 +101,7 @@ fn explained(
 /// A map of `outputs` for each of `inputs`, at the size of the input; how it was found, and whether it has a sign.
 fn heats(model: &Model, inputs: Tensor<4>, outputs: &[usize]) -> Result<(String, bool, Vec<Vec<f32>>), models::Error> {
     let [_, channels, height, width] = inputs.dims();
-    if let ModelConfig::Cnn(_) = model.config() {
+    if Attribution::usual(model.config(), model.input()) == Attribution::GradCam {
         let found = grad_cam(model, inputs, outputs)?;
         let [rows, columns] = found.first().map_or([0, 0], |one| one.size);
         let layer = found.first().map_or("", |one| &one.layer);
