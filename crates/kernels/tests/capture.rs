@@ -40,7 +40,7 @@ const OPERATIONS: [Operation; 11] = [
         drop(kernels::batch_norm_train(x(device), [made([4], device), made([4], device)], 1e-5, join));
     }),
     ("maximum pooling", |device| drop(kernels::max_pool2d(x(device), Window { size: 2, stride: 2, padding: 0 }, true))),
-    ("average pooling", |device| drop(kernels::avg_pool2d(x(device), 2, 2))),
+    ("average pooling", |device| drop(kernels::avg_pool2d(x(device), Window { size: 2, stride: 2, padding: 0 }))),
     ("mean of each channel", |device| drop(kernels::global_average(x(device)))),
     ("bridge with more channels", |device| drop(kernels::subsample(x(device), 2, 1, 1))),
     ("maps as rows", |device| drop(kernels::flatten(x(device)))),
