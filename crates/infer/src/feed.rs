@@ -127,7 +127,7 @@ struct Feed<'a> {
 impl Feed<'_> {
     fn source(&self, source: Source) -> bool {
         match source {
-            Source::Missing(source, why) => self.hand(source, Raw::Bad(why)),
+            Source::Missing(source, why) => self.fail(source, why),
             Source::File(path) => self.file(path),
             Source::Stdin if self.takes_rows() => self.table(self.stdin(), Path::new("-")),
             Source::Stdin => self.hand("-".into(), read_image(io::stdin().lock())),
@@ -141,7 +141,7 @@ impl Feed<'_> {
         }
         match data::open_regular(&path, u64::MAX) {
             Ok(file) => self.table(file, &path),
-            Err(error) => self.hand(source, Raw::Bad(data::Error::io(&path, error).to_string())),
+            Err(error) => self.fail(source, data::Error::io(&path, error).to_string()),
         }
     }
 
@@ -153,7 +153,7 @@ impl Feed<'_> {
             name.clear();
             let read = names.by_ref().take(LONGEST_NAME).read_until(0, &mut name);
             let ended = name.pop_if(|last| *last == 0).is_some();
-            let bad = |what: &str| self.hand("-".into(), Raw::Bad(format!("standard input, {what}")));
+            let bad = |what: &str| self.fail("-".into(), format!("standard input, {what}"));
             match read {
                 Err(error) => return bad(&format!("which should name files: {error}")),
                 Ok(0) => return true,
@@ -182,12 +182,26 @@ impl Feed<'_> {
         let name = path.display();
         match self.input {
             InputSpec::Table(spec) => match data::table::rows(input, path, spec) {
-                Ok(mut rows) => rows.all(|row| self.hand(format!("{name}:{}", row.line), ready(row.features))),
-                Err(error) => self.hand(name.to_string(), Raw::Bad(error.to_string())),
+                Ok(mut rows) => rows.all(|row| match row.features {
+                    // What could not be read has no rows behind it.
+                    Err(error @ data::Error::Io { .. }) => self.fail(format!("{name}:{}", row.line), error.to_string()),
+                    features => self.hand(format!("{name}:{}", row.line), ready(features)),
+                }),
+                Err(error) => self.fail(name.to_string(), error.to_string()),
             },
             InputSpec::Image(spec) => {
                 let mut rows = PixelRows::new(input, spec);
-                std::iter::from_fn(|| rows.next()).all(|(line, raw)| self.hand(format!("{name}:{line}"), raw))
+                while let Some((line, raw)) = rows.next() {
+                    let source = format!("{name}:{line}");
+                    let more = match raw {
+                        Raw::Bad(why) if rows.over => self.fail(source, why),
+                        raw => self.hand(source, raw),
+                    };
+                    if !more {
+                        return false;
+                    }
+                }
+                true
             }
         }
     }
@@ -204,6 +218,11 @@ impl Feed<'_> {
             return true;
         }
         (self.next.borrow_mut())(Item::Input(source, raw))
+    }
+
+    /// Hands on why inputs, nobody knows how many, cannot be read: whoever may have had one of them has to hear it, each time.
+    fn fail(&self, source: String, why: String) -> bool {
+        (self.next.borrow_mut())(Item::Input(source, Raw::Bad(why)))
     }
 
     fn pause(&self) -> bool {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
@@ -23,6 +24,8 @@ pub(crate) struct Answered {
     times: HashMap<[u8; 16], u32>,
     /// How many answers there are.
     pub(crate) count: u64,
+    /// How many of them say that the input could not be predicted.
+    pub(crate) failed: u64,
 }
 
 /// What is read of a line.
@@ -30,6 +33,8 @@ pub(crate) struct Answered {
 struct Line {
     source: String,
     model: String,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
 }
 
 impl Answered {
@@ -106,6 +111,7 @@ fn read(file: &File, model: &str) -> Result<(Answered, u64), Unfit> {
         match (line, broken) {
             (Some(Ok(line)), None) if line.model == model => {
                 answered.add(&line.source);
+                answered.failed += u64::from(line.error.is_some());
                 whole += read as u64;
             }
             (Some(Ok(line)), None) => {

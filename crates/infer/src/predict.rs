@@ -94,7 +94,7 @@ type Decoded = Option<(String, Result<Sample, String>)>;
 
 impl Predict {
     /// Predicts everything; fails at the end if an input couldn't be.
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
         let file = runs::model_file(&self.model)?;
         let selected = device::select(&self.device)?;
         if let (Some(note), false) = (&selected.note, self.quiet) {
@@ -113,15 +113,16 @@ impl Predict {
         let started = Instant::now();
         let format = self.format()?;
         let (sink, answered, model) = self.sink(&file, format)?;
-        let before = answered.count;
+        let (before, failed_before) = (answered.count, answered.failed);
         let writer = Writer::new(sink, format, self.top_k, predictor.task()).covering(self.coverage).signed(model);
-        let mut output = Output { predictor: &predictor, writer, waiting: Vec::new(), done: 0, failed: 0 };
+        let place = self.output.clone();
+        let mut output = Output { predictor: &predictor, writer, place, waiting: Vec::new(), done: 0, failed: 0 };
         // The threads get the recipe alone: they need no network.
         let input = predictor.input().clone();
         let stop = self.stop()?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(16);
-        let Self { inputs: names, stdin0, rows, watch, shard, .. } = self;
-        let inputs = Inputs { names, stdin0, rows, watch, shard, answered };
+        let Self { stdin0, rows, watch, shard, .. } = self;
+        let inputs = Inputs { names: std::mem::take(&mut self.inputs), stdin0, rows, watch, shard, answered };
         pipeline::ordered(
             |next| inputs.feed(&input, &stop, next),
             threads,
@@ -130,7 +131,7 @@ impl Predict {
             |decoded| output.take(decoded).map_err(Failure::exit),
         )?;
         output.predict()?;
-        output.writer.finish()?;
+        output.writer.finish().map_err(|error| output.refused(error))?;
         let (done, failed) = (output.done, output.failed);
         if !self.quiet {
             let seconds = started.elapsed().as_secs_f64();
@@ -141,10 +142,12 @@ impl Predict {
                 selected.name
             ));
         }
-        if failed > 0 {
+        if failed + failed_before > 0 {
+            let place = self.output.as_deref().map_or("above".into(), |path| format!("in `{}`", path.display()));
             let what = anyhow::anyhow!(
-                "{failed} of {} inputs could not be predicted; the reason stands in its place above",
-                done + failed
+                "{} of {} inputs could not be predicted; the reason stands in its place {place}",
+                failed + failed_before,
+                done + failed + before
             );
             return Err(Failure::data(what));
         }
@@ -217,6 +220,8 @@ fn decode(item: Item, input: &InputSpec) -> Decoded {
 struct Output<'a, W: Write> {
     predictor: &'a Predictor,
     writer: Writer<W>,
+    /// The file that is written; standard output without one.
+    place: Option<PathBuf>,
     waiting: Vec<(String, Result<Sample, String>)>,
     done: u64,
     failed: u64,
@@ -242,9 +247,19 @@ impl<W: Write> Output<'_, W> {
         for (source, why) in &lines {
             let prediction = if why.is_none() { predictions.next() } else { None };
             let answer = prediction.as_ref().ok_or(why.as_deref().unwrap_or("the network gave no answer"));
-            self.writer.write(source, answer)?;
+            if let Err(error) = self.writer.write(source, answer) {
+                return Err(self.refused(error));
+            }
             if answer.is_ok() { self.done += 1 } else { self.failed += 1 }
         }
         Ok(())
+    }
+
+    /// Of an answer that cannot be written.
+    fn refused(&self, error: io::Error) -> Failure {
+        match &self.place {
+            Some(path) => Failure::writing(path, error),
+            None => error.into(),
+        }
     }
 }

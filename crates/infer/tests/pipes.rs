@@ -111,6 +111,22 @@ fn shards_have_every_input_once() {
 }
 
 #[test]
+fn what_stands_for_many_inputs_is_told_by_every_part_and_every_time() {
+    let scratch = Scratch::new();
+    scratch.picture_model();
+    std::fs::create_dir(scratch.path().join("empty")).unwrap();
+    for part in ["1/3", "2/3", "3/3"] {
+        for _ in 0..2 {
+            let done = predict(&scratch, &["empty", "--shard", part, "-o", "out.jsonl", "--resume"], b"");
+            assert!(done.code == 3 && done.err.contains("in `out.jsonl`"), "{done:?}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(scratch.path().join("out.jsonl")).unwrap().lines().count(), 6);
+    let full = predict(&scratch, &["empty", "-o", "/dev/full"], b"");
+    assert!(full.code == 7 && full.err.contains("cannot write `/dev/full`"), "{full:?}");
+}
+
+#[test]
 fn killed_shards_go_on_and_nothing_is_lost_or_doubled() {
     let scratch = pictures(200);
     scratch.write("pictures/bad.pgm", "no picture");
@@ -131,9 +147,10 @@ fn killed_shards_go_on_and_nothing_is_lost_or_doubled() {
         let torn = std::fs::read(&file).unwrap();
         std::fs::write(&file, &torn[..torn.len() - torn.len().min(7)]).unwrap();
         let done = scratch.infer(&[&arguments[..], &["--resume"]].concat());
-        assert!(done.code == 0 || done.code == 3, "{done:?}");
+        let bad = std::fs::read_to_string(&file).unwrap().contains("\"error\"");
+        assert_eq!(done.code, if bad { 3 } else { 0 }, "{done:?}");
         let again = scratch.infer(&[&arguments[..], &["--resume"]].concat());
-        assert!(again.err.contains("0 predicted") && again.code == 0, "{again:?}");
+        assert!(again.err.contains("0 predicted") && again.code == done.code, "{again:?}");
     }
     let parts: Vec<String> =
         ["1-2.jsonl", "2-2.jsonl"].iter().map(|name| std::fs::read_to_string(out.join(name)).unwrap()).collect();
@@ -182,10 +199,13 @@ fn a_watched_folder_is_predicted_as_it_fills() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let rename = |from, to| std::fs::rename(scratch.path().join(from), scratch.path().join(to)).unwrap();
     assert_eq!(next()["source"], "pictures/0.pgm");
-    scratch.write("pictures/deep/new.pgm", pgm(3));
+    scratch.write("pictures/deep/being.written", pgm(3));
+    rename("pictures/deep/being.written", "pictures/deep/new.pgm");
     assert_eq!(next()["source"], "pictures/deep/new.pgm");
-    scratch.write("pictures/0.pgm", "broken now");
+    scratch.write("pictures/being.written", "broken now");
+    rename("pictures/being.written", "pictures/0.pgm");
     assert!(next()["error"].is_string());
     let stopped = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(stopped.success());

@@ -150,18 +150,8 @@ fn fuzz_both(more: impl Fn(u64) -> bool + Sync) -> BTreeMap<u16, u64> {
     let scratch = Scratch::new();
     scratch.picture_model();
     scratch.model("rows.safetensors", rows(), &values(&["price"]));
-    let options = [
-        "--name",
-        "m",
-        "--header-timeout",
-        "0.2",
-        "--body-timeout",
-        "0.2",
-        "--max-pixels",
-        "1000000",
-        "--max-body",
-        "64K",
-    ];
+    let options =
+        ["--name", "m", "--header-timeout", "1", "--body-timeout", "1", "--max-pixels", "1000000", "--max-body", "64K"];
     let servers = ["model.safetensors", "rows.safetensors"].map(|model| scratch.serve(model, &options));
     let row = request("POST", "/v1/predict", &[("content-type", "application/json")], b"{\"row\":[1,\"red\"]}");
     let good = [request("POST", "/v1/predict", &[], &pgm(1)), row];

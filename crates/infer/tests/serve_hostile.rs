@@ -195,7 +195,7 @@ fn a_body_in_tiny_pieces_is_read_and_a_slow_one_is_not_waited_for() {
     let scratch = Scratch::new();
     scratch.picture_model();
     let server =
-        scratch.serve("model.safetensors", &["--body-timeout", "0.3", "--header-timeout", "0.3", "--max-body", "1K"]);
+        scratch.serve("model.safetensors", &["--body-timeout", "1", "--header-timeout", "1", "--max-body", "1K"]);
     let chunked = "POST /v1/predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
     let mut pieces = chunked.to_owned().into_bytes();
     for byte in pgm(1) {

@@ -99,7 +99,7 @@ fn a_changed_file_and_a_hangup_swap_the_model_without_a_failed_request() {
         scratch.write("model.safetensors", &good[..good.len() / 2]);
         server.logged("reload_failed");
         assert!(["one", "two", "three"].contains(&label().as_str()));
-        assert_eq!(server.figure("striate_model_loads_total{outcome=\"failed\"}"), Some(1.0));
+        assert!(server.figure("striate_model_loads_total{outcome=\"failed\"}") >= Some(1.0));
         scratch.write("model.safetensors", &good);
         server.until(|| (server.figure("striate_model_loads_total{outcome=\"ok\"}") >= Some(3.0)).then_some(()));
     });
@@ -190,8 +190,10 @@ fn what_is_too_much_is_refused_soon_and_may_come_again() {
     // Eight of these take longer to decode, one after the other, than a request waits for its turn.
     let large = [b"P5\n7000 7000\n255\n".to_vec(), vec![7; 49_000_000]].concat();
     for (options, picture) in [(["--max-requests", "1"], large), (["--queue", "1"], pgm(1))] {
-        let server =
-            scratch.serve("model.safetensors", &[&options[..], &["--max-batch", "1", "--max-body", "64M"]].concat());
+        let server = scratch.serve(
+            "model.safetensors",
+            &[&options[..], &["--max-batch", "1", "--max-body", "64M", "--decode-timeout", "60"]].concat(),
+        );
         let (enough, refused) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
             let _enough = Enough(&enough);

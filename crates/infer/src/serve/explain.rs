@@ -25,6 +25,8 @@ const WAITING: usize = 8;
 const STEPS: usize = 256;
 /// Sides of what occlusion hides.
 const PATCH: usize = 4096;
+/// Patches side by side on the longer side of a picture, at most: they lie half over one another, and the network runs for each.
+const PATCHES: usize = 32;
 
 /// Who may explain.
 #[derive(Debug)]
@@ -81,12 +83,20 @@ pub(crate) async fn explain(
 fn options(query: &Query, model: &Loaded) -> Result<Explain, Problem> {
     let output = query.text("class").map(|name| model.predictor.output_called(name)).transpose().map_err(refused)?;
     let usual = Explain::default();
+    let [_, height, width] = model.predictor.input().shape();
+    let (patch, least) = (query.count("patch", PATCH)?, height.max(width).div_ceil(PATCHES));
+    if patch.is_some_and(|patch| patch < least) {
+        let what = format!(
+            "patch: expected {least} or more for pictures of {height}x{width}: smaller ones take too long here"
+        );
+        return Err(Problem::new(Kind::MalformedRequest, what));
+    }
     Ok(Explain {
         method: query.value::<Attribution>("method")?,
         output,
         baseline: query.value::<Baseline>("baseline")?,
         steps: query.count("steps", STEPS)?.unwrap_or(usual.steps),
-        patch: query.count("patch", PATCH)?,
+        patch,
     })
 }
 

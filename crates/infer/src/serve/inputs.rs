@@ -70,11 +70,12 @@ pub(crate) async fn read(
         ("multipart/form-data", InputSpec::Image(_)) => files(parts, bytes, most).await,
         ("application/json", _) => decoders.parse(bytes.len(), move || json(&bytes, &model, most)).await,
         ("text/csv", InputSpec::Table(_)) => {
+            let len = bytes.len();
             let parse = move || match model.predictor.input() {
                 InputSpec::Table(spec) => rows::of_csv(&bytes, spec, most),
                 InputSpec::Image(_) => Err(unsupported("text/csv", &model)),
             };
-            Ok(Asked { inputs: decoders.parse(0, parse).await?, list: true })
+            Ok(Asked { inputs: decoders.parse(len, parse).await?, list: true })
         }
         ("application/octet-stream", InputSpec::Image(_)) => Ok(Asked::one("body", Ok(Raw::Image(bytes)))),
         (other, InputSpec::Image(_)) if other.starts_with("image/") => Ok(Asked::one("body", Ok(Raw::Image(bytes)))),

@@ -125,7 +125,7 @@ impl Server {
 impl Serve {
     /// Serves until a signal comes.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let token = Token::read(self.token_file.as_deref(), std::env::var(token::VARIABLE).ok().as_deref())?;
+        let token = Token::read(self.token_file.as_deref(), std::env::var_os(token::VARIABLE).as_deref())?;
         let (listener, address) = self.listen()?;
         let connections = self.descriptors();
         let selected = device::select(&self.device)?;

@@ -1,5 +1,6 @@
 //! The bearer token that clients must show, where the server has one. Its text is never printed, logged or compared letter by letter.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use axum::http::{HeaderMap, header};
@@ -26,13 +27,13 @@ impl std::fmt::Debug for Token {
 
 impl Token {
     /// The token in the first line of `file`, or `given` where there is no file.
-    pub(crate) fn read(file: Option<&Path>, given: Option<&str>) -> Result<Option<Self>, Failure> {
+    pub(crate) fn read(file: Option<&Path>, given: Option<&OsStr>) -> Result<Option<Self>, Failure> {
         let (text, from) = match (file, given) {
             (Some(path), _) => {
                 let bytes = data::read_regular(path, LARGEST).map_err(|error| data::Error::io(path, error))?;
                 (String::from_utf8_lossy(&bytes).into_owned(), path.display().to_string())
             }
-            (None, Some(text)) => (text.to_owned(), VARIABLE.to_owned()),
+            (None, Some(text)) => (text.to_string_lossy().into_owned(), VARIABLE.to_owned()),
             (None, None) => return Ok(None),
         };
         let token = text.lines().next().unwrap_or_default().trim();
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn only_the_whole_token_opens() {
-        let token = Token::read(None, Some("open-sesame")).unwrap().unwrap();
+        let token = Token::read(None, Some("open-sesame".as_ref())).unwrap().unwrap();
         for value in ["Bearer open-sesame", "bearer  open-sesame "] {
             assert!(token.is_in(&shown(value)), "{value}");
         }
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn a_token_that_is_none_is_refused() {
         for text in ["", "short", "with spaces in it", "\nsecond-line"] {
-            assert!(Token::read(None, Some(text)).is_err(), "{text:?}");
+            assert!(Token::read(None, Some(text.as_ref())).is_err(), "{text:?}");
         }
         assert!(Token::read(None, None).unwrap().is_none());
     }
