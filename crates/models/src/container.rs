@@ -44,7 +44,7 @@ impl Header {
     }
 }
 
-/// One tensor in a file: of 32-bit floats, unless [`open_any`] has read the header.
+/// One tensor in a file: of 32-bit floats, unless `open_any` has read the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
@@ -57,7 +57,7 @@ pub struct Entry {
     bytes: (u64, u64),
 }
 
-/// Opens `path`, a model file or a program with one [packed](crate::packed) behind it, and reads its header: the first 8 bytes, then no more
+/// Opens `path`, a model file or a program with one [`packed`] behind it, and reads its header: the first 8 bytes, then no more
 /// than these ask for, and never more than [`MAX_HEADER`].
 ///
 /// # Errors
