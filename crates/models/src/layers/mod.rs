@@ -13,8 +13,6 @@ pub(crate) use dropout::Dropout;
 pub(crate) use kernels::{flatten, global_average};
 pub(crate) use linear::{Linear, transpose};
 pub use norm::Normalisation;
-#[cfg(feature = "flex")]
-pub(crate) use norm::{EPSILON, group_count};
-pub(crate) use norm::{Norm, finish};
+pub(crate) use norm::{EPSILON, Norm, finish, group_count};
 pub(crate) use pool::Subsample;
 pub use pool::{PoolConfig, PoolKind};
