@@ -42,7 +42,7 @@ pub use html::{escaped, grouped, isolated};
 pub use overlay::{Explained, Overlay};
 pub use page::{Answer, ClassRow, Curve, HeldOut, Layer, Outcome, Page, Share, Shown, TargetRow};
 pub use pick::{confident_mistakes, least_certain};
-pub use picture::Picture;
+pub use picture::{Picture, base64};
 pub use range_test::RangeTest;
 pub use sheet::Sheet;
 pub use tuning::{TunedRange, Tuning};

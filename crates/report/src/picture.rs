@@ -77,8 +77,8 @@ pub(crate) fn encoded(bytes: &[u8], [rows, columns]: [usize; 2], colour: png::Co
     Some(file)
 }
 
-/// RFC 4648 with padding.
-pub(crate) fn base64(bytes: &[u8]) -> String {
+/// `bytes` as base64 (RFC 4648, section 4), padded.
+pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {

@@ -1,19 +1,4 @@
-//! Base64 (RFC 4648, section 4): images in JSON, and the hash in the page's Content-Security-Policy.
-
-const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// `bytes` as text, padded.
-pub(crate) fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for part in bytes.chunks(3) {
-        let word = part.iter().fold(0_u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - part.len()));
-        for at in 0..4 {
-            let letter = LETTERS[(word >> (18 - 6 * at)) as usize & 63];
-            text.push(if at <= part.len() { letter as char } else { '=' });
-        }
-    }
-    text
-}
+//! Base64 (RFC 4648, section 4) read: images in JSON. Written it is by [`report::base64`].
 
 /// The bytes that `text` stands for, or the place where it is none. Padding may be missing; the alphabet for URLs is taken too.
 pub(crate) fn decode(text: &str) -> Result<Vec<u8>, usize> {
@@ -43,6 +28,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use report::base64 as encode;
 
     #[test]
     fn text_and_bytes_are_those_of_the_standard() {

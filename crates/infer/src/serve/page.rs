@@ -6,15 +6,13 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use super::base64;
-
 const PAGE: &str = include_str!("page.html");
 
 /// Nothing is loaded but from here; scripts and styles are those of the page alone.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |tag: &str| {
         let inside = PAGE.split_once(&format!("<{tag}>")).and_then(|(_, rest)| rest.split_once(&format!("</{tag}>")));
-        base64::encode(&Sha256::digest(inside.map_or("", |(inside, _)| inside)))
+        report::base64(&Sha256::digest(inside.map_or("", |(inside, _)| inside)))
     };
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src 'self' blob: data:; media-src blob:; connect-src 'self'; \
