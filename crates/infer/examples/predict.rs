@@ -16,9 +16,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         print!("{}: ", image.display());
         match prediction {
             Prediction::Class { ranked, .. } => println!("{} ({:.1}%)", ranked[0].name, 100.0 * ranked[0].probability),
-            Prediction::Labels { scored, threshold } => {
-                let labels = scored.iter().filter(|label| label.probability >= threshold);
-                println!("{:?}", labels.map(|label| &label.name).collect::<Vec<_>>());
+            prediction @ Prediction::Labels { .. } => {
+                let labels = prediction.labels();
+                println!("{:?}", labels.into_iter().map(|label| &label.name).collect::<Vec<_>>());
             }
             Prediction::Values { values, .. } => println!("{values:?}"),
         }

@@ -67,10 +67,10 @@ enum Sums {
 }
 
 impl Metrics {
-    pub(crate) fn new(task: &Task, keep_scores: bool) -> Self {
+    pub(crate) fn new(task: &Task, temperature: f64, keep_scores: bool) -> Self {
         Self(match task {
             Task::Classification(task) => Sums::Classes(ClassSums::new(&task.classes, keep_scores)),
-            Task::MultiLabel(task) => Sums::Labels(LabelSums::new(&task.labels, keep_scores)),
+            Task::MultiLabel(task) => Sums::Labels(LabelSums::new(task, temperature, keep_scores)),
             Task::Regression(task) => Sums::Values(ErrorSums::new(task)),
         })
     }
@@ -132,7 +132,7 @@ impl Metrics {
     ///
     /// - classification: `loss`, `accuracy`, `top5` (with more than 5 classes), `macro_precision`, `macro_recall` (also known as
     ///   balanced accuracy), `macro_f1`, `auroc` (the mean over the classes, each against the rest);
-    /// - multi-label, at a probability of a half: `loss`, `exact_match`, `map` (mean average precision), `micro_f1`,
+    /// - multi-label, at the task's thresholds: `loss`, `exact_match`, `map` (mean average precision), `micro_f1`,
     ///   `macro_precision`, `macro_recall`, `macro_f1`, `auroc`;
     /// - regression, the mean over the targets, each in its own units: `loss` (standardised), `mae`, `rmse`, `r2`.
     ///

@@ -8,7 +8,7 @@ use crate::classification::logit;
 use crate::task::{check_stored, given_weights, label_smoothing, only_loss};
 use crate::{ClassWeights, Error, LossOptions, Prediction, Scored};
 
-/// A label applies from this probability on.
+/// A label applies from this probability on, where nothing else is said.
 pub const THRESHOLD: f32 = 0.5;
 
 /// Multi-label classification.
@@ -23,6 +23,9 @@ pub struct MultiLabel {
     /// What a positive of each label counts in the loss, beside 1 for a negative.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive_weights: Option<Vec<f32>>,
+    /// The probability, above 0 and below 1, from which on each label applies. None in files before there were any: [`THRESHOLD`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Vec<f32>>,
 }
 
 impl MultiLabel {
@@ -50,12 +53,33 @@ impl MultiLabel {
             ClassWeights::Auto => Some(positives.iter().map(balanced).collect()),
             ClassWeights::Given(weights) => Some(given_weights(weights, names)?),
         };
-        Ok(Self { labels: names.to_vec(), label_smoothing: label_smoothing(options)?, positive_weights })
+        let thresholds = Some(given_thresholds(options.thresholds.as_deref().unwrap_or(&[THRESHOLD]), names)?);
+        Ok(Self { labels: names.to_vec(), label_smoothing: label_smoothing(options)?, positive_weights, thresholds })
     }
 
     pub(crate) fn checked(self) -> Result<Self, Error> {
         check_stored(&self.labels, self.label_smoothing, self.positive_weights.as_deref())?;
-        Ok(self)
+        match &self.thresholds {
+            Some(given) if given.len() != self.labels.len() || !given.iter().all(is_threshold) => {
+                Err(Error::Stored(format!("thresholds: expected {} numbers between 0 and 1", self.labels.len())))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// The probability from which on the label at `index` applies.
+    pub fn threshold(&self, index: usize) -> f32 {
+        self.thresholds.as_ref().and_then(|given| given.get(index)).copied().unwrap_or(THRESHOLD)
+    }
+
+    /// The same of every label, in their order.
+    pub fn thresholds(&self) -> Vec<f32> {
+        (0..self.labels.len()).map(|label| self.threshold(label)).collect()
+    }
+
+    /// Whether a logit, divided by `temperature`, says that the label at `index` applies.
+    pub(crate) fn predicts(&self, index: usize, x: f32, temperature: f64) -> bool {
+        sigmoid(x, temperature) as f32 >= self.threshold(index)
     }
 
     pub(crate) fn loss_name(&self) -> String {
@@ -103,7 +127,7 @@ impl MultiLabel {
                 probability: sigmoid(x, temperature) as f32,
             })
             .collect();
-        Prediction::Labels { scored, threshold: THRESHOLD }
+        Prediction::Labels { scored, thresholds: self.thresholds() }
     }
 
     pub(crate) fn row(
@@ -119,7 +143,7 @@ impl MultiLabel {
             names.collect::<Vec<_>>().join(";")
         };
         let truth = targets.map(|targets| joined(&|label| label_applies(targets, index, label)));
-        let predicted = joined(&|label| outputs.get(label).is_some_and(|&x| is_predicted(x)));
+        let predicted = joined(&|label| outputs.get(label).is_some_and(|&x| self.predicts(label, x, temperature)));
         let mut cells = vec![truth.unwrap_or_default(), predicted];
         cells.extend(outputs.iter().map(|&x| (sigmoid(x, temperature) as f32).to_string()));
         cells
@@ -142,9 +166,26 @@ pub(crate) fn label_applies(targets: &BatchTargets, index: usize, label: usize) 
     }
 }
 
-/// Whether a logit predicts its label: a probability of at least [`THRESHOLD`].
-pub(crate) fn is_predicted(x: f32) -> bool {
-    x >= 0.0
+/// Given thresholds, if there is one, or one for each label, and all are probabilities that split.
+fn given_thresholds(given: &[f32], names: &[String]) -> Result<Vec<f32>, Error> {
+    let wrong = |what: String| Err(Error::option("--threshold", what));
+    if let Some(found) = given.iter().find(|number| !is_threshold(number)) {
+        return wrong(format!("expected numbers between 0 and 1, found {found}"));
+    }
+    match given {
+        [one] => Ok(vec![*one; names.len()]),
+        given if given.len() == names.len() => Ok(given.to_vec()),
+        given => wrong(format!(
+            "expected one number, or {}, one for each of {}, found {}",
+            names.len(),
+            names.join(", "),
+            given.len()
+        )),
+    }
+}
+
+fn is_threshold(number: &f32) -> bool {
+    *number > 0.0 && *number < 1.0
 }
 
 /// Probability of a logit that is divided by `temperature`.

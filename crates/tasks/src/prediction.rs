@@ -18,8 +18,8 @@ pub enum Prediction {
     Labels {
         /// Every label, in the order of the labels.
         scored: Vec<Scored>,
-        /// A label applies from this probability on.
-        threshold: f32,
+        /// The probability from which on each applies, in the order of the labels.
+        thresholds: Vec<f32>,
     },
     /// Numbers in the user's units.
     Values {
@@ -55,8 +55,10 @@ impl Prediction {
     /// The labels that apply, in the order of the labels; empty for other tasks.
     pub fn labels(&self) -> Vec<&Scored> {
         match self {
-            Self::Labels { scored, threshold } => {
-                scored.iter().filter(|label| label.probability >= *threshold).collect()
+            Self::Labels { scored, thresholds } => {
+                let applies =
+                    scored.iter().zip(thresholds).filter(|(label, threshold)| label.probability >= **threshold);
+                applies.map(|(label, _)| label).collect()
             }
             _ => Vec::new(),
         }

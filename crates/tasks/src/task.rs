@@ -42,7 +42,7 @@ impl TryFrom<Unchecked> for Task {
     }
 }
 
-/// What a user may say about the loss. `Default` is the plain loss of each task.
+/// What a user may say about the loss, and about what is decided. `Default` is the plain loss of each task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LossOptions {
     /// How much of each target is spread evenly over the classes, 0 (default) to below 1. Not for regression.
@@ -51,6 +51,9 @@ pub struct LossOptions {
     pub class_weights: ClassWeights,
     /// `cross-entropy`, `bce`, `mse`, `mae`, `huber` or `huber:DELTA`; `None`: cross-entropy, binary cross-entropy or `mse`.
     pub loss: Option<String>,
+    /// For multi-label: the probability, above 0 and below 1, from which on a label applies, one for all or one for each; `None`:
+    /// [`THRESHOLD`](crate::THRESHOLD). The loss doesn't depend on it; what is made of outputs does.
+    pub thresholds: Option<Vec<f32>>,
 }
 
 /// What the classes count in the loss.
@@ -83,6 +86,12 @@ impl Task {
             return Err(Error::targets(
                 format!("training sample {index} has no target: there are {}", targets.len()),
                 "give a split of this data set",
+            ));
+        }
+        if options.thresholds.is_some() && !matches!(targets, Targets::Labels { .. }) {
+            return Err(Error::option(
+                "--threshold",
+                "it is for samples of several labels, which these are not; leave it out",
             ));
         }
         match targets {
@@ -187,12 +196,18 @@ impl Task {
 
     /// Empty sums, which keep every score so that rankings (AUROC, average precision) can be read: for evaluating.
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(self, true)
+        self.metrics_at(1.0)
+    }
+
+    /// The same where labels are decided by probabilities at `temperature`, as [`Task::decode_as`] does; all other numbers are those of the
+    /// outputs as they are.
+    pub fn metrics_at(&self, temperature: f64) -> Metrics {
+        Metrics::new(self, temperature, true)
     }
 
     /// Empty sums that keep no scores, in constant memory: for watching a training epoch. Rankings are absent.
     pub fn training_metrics(&self) -> Metrics {
-        Metrics::new(self, false)
+        Metrics::new(self, 1.0, false)
     }
 
     /// Names of the scalar metrics, in the order of [`Metrics::values`], whether or not they are defined for some data.

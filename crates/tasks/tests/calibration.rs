@@ -19,7 +19,7 @@ fn classes(k: usize) -> Task {
 }
 
 fn labels(k: usize) -> Task {
-    Task::MultiLabel(MultiLabel { labels: names(k), label_smoothing: 0.0, positive_weights: None })
+    Task::MultiLabel(MultiLabel { labels: names(k), label_smoothing: 0.0, positive_weights: None, thresholds: None })
 }
 
 fn values(k: usize) -> Task {

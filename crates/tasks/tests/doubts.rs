@@ -12,7 +12,12 @@ fn task(kind: &str, k: usize) -> Task {
         "classification" => {
             Task::Classification(Classification { classes: names, label_smoothing: 0.0, class_weights: None })
         }
-        "multi-label" => Task::MultiLabel(MultiLabel { labels: names, label_smoothing: 0.0, positive_weights: None }),
+        "multi-label" => Task::MultiLabel(MultiLabel {
+            labels: names,
+            label_smoothing: 0.0,
+            positive_weights: None,
+            thresholds: None,
+        }),
         _ => Task::Regression(Regression {
             targets: names,
             mean: vec![10.0; k],

@@ -32,9 +32,12 @@ fn task(case: &Value, k: usize) -> Task {
             label_smoothing: smoothing,
             class_weights: weights,
         }),
-        "bce" => {
-            Task::MultiLabel(MultiLabel { labels: names(k), label_smoothing: smoothing, positive_weights: weights })
-        }
+        "bce" => Task::MultiLabel(MultiLabel {
+            labels: names(k),
+            label_smoothing: smoothing,
+            positive_weights: weights,
+            thresholds: None,
+        }),
         loss => Task::Regression(Regression {
             targets: names(k),
             mean: floats(&case["mean"]),
@@ -95,7 +98,7 @@ fn a_batch_made_into_tensors_feeds_every_loss() {
     let dense = BatchTargets::Dense { width: 2, values: vec![1.0, 0.0, 0.0, 1.0] };
     let classes = BatchTargets::Classes(vec![0, 1]);
     let classification = Classification { classes: names(2), label_smoothing: 0.0, class_weights: None };
-    let labels = MultiLabel { labels: names(2), label_smoothing: 0.0, positive_weights: None };
+    let labels = MultiLabel { labels: names(2), label_smoothing: 0.0, positive_weights: None, thresholds: None };
     // A class is a share of 1 and one label: the same loss whichever way it is written.
     for task in [Task::Classification(classification), Task::MultiLabel(labels)] {
         let loss = |targets: &BatchTargets, device: &Device| {
@@ -139,7 +142,12 @@ fn huge_logits_give_finite_losses_and_gradients() {
     let outputs = vec![1e38, -1e38, 0.0, 1e30];
     let tasks = [
         Task::Classification(Classification { classes: names(2), label_smoothing: 0.0, class_weights: None }),
-        Task::MultiLabel(MultiLabel { labels: names(2), label_smoothing: 0.0, positive_weights: None }),
+        Task::MultiLabel(MultiLabel {
+            labels: names(2),
+            label_smoothing: 0.0,
+            positive_weights: None,
+            thresholds: None,
+        }),
     ];
     for task in tasks {
         let target = Target::Dense(Tensor::from_data(TensorData::new(vec![1.0, 0.0, 0.0, 1.0], [2, 2]), &device));
@@ -151,7 +159,12 @@ fn huge_logits_give_finite_losses_and_gradients() {
 #[test]
 fn a_last_layer_of_zeros_is_pulled_in_the_right_direction() {
     let device = Device::default().autodiff();
-    let task = Task::MultiLabel(MultiLabel { labels: names(2), label_smoothing: 0.0, positive_weights: None });
+    let task = Task::MultiLabel(MultiLabel {
+        labels: names(2),
+        label_smoothing: 0.0,
+        positive_weights: None,
+        thresholds: None,
+    });
     let target = Target::Dense(Tensor::from_data(TensorData::new(vec![1.0, 0.0], [1, 2]), &device));
     let (loss, gradient) = measured(&task, vec![0.0, 0.0], [1, 2], &target);
     assert!((loss - std::f32::consts::LN_2).abs() < 1e-6);

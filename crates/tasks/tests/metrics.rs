@@ -22,7 +22,7 @@ fn classification(k: usize) -> Task {
 }
 
 fn multi_label(k: usize) -> Task {
-    Task::MultiLabel(MultiLabel { labels: names(k), label_smoothing: 0.0, positive_weights: None })
+    Task::MultiLabel(MultiLabel { labels: names(k), label_smoothing: 0.0, positive_weights: None, thresholds: None })
 }
 
 fn regression(mean: Vec<f32>, std: Vec<f32>, loss: &str) -> Task {

@@ -15,7 +15,12 @@ fn names() -> Vec<String> {
 fn tasks() -> [Task; 3] {
     [
         Task::Classification(Classification { classes: names(), label_smoothing: 0.0, class_weights: None }),
-        Task::MultiLabel(MultiLabel { labels: names(), label_smoothing: 0.0, positive_weights: None }),
+        Task::MultiLabel(MultiLabel {
+            labels: names(),
+            label_smoothing: 0.0,
+            positive_weights: None,
+            thresholds: None,
+        }),
         Task::Regression(Regression {
             targets: names(),
             mean: vec![0.1, 5.0, -3e4],

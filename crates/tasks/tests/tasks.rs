@@ -4,7 +4,7 @@
 
 use data::{BatchTargets, Outputs, Targets};
 use serde_json::json;
-use tasks::{ClassWeights, LossOptions, Prediction, Task};
+use tasks::{ClassWeights, LossOptions, Prediction, Reading, Task};
 
 fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
@@ -70,6 +70,8 @@ fn a_stored_task_that_contradicts_itself_is_refused() {
         json!({"task": "classification", "classes": ["a", "b"], "label_smoothing": 1.0}),
         json!({"task": "classification", "classes": ["a", "b"], "smoothing": 0.1}),
         json!({"task": "multi-label", "labels": ["a"], "positive_weights": [0.0]}),
+        json!({"task": "multi-label", "labels": ["a"], "thresholds": [0.5, 0.5]}),
+        json!({"task": "multi-label", "labels": ["a"], "thresholds": [1.0]}),
         json!({"task": "regression", "targets": ["a"], "mean": [0.0], "std": [0.0], "loss": "mse"}),
         json!({"task": "regression", "targets": ["a"], "mean": [], "std": [1.0], "loss": "mse"}),
         json!({"task": "regression", "targets": ["a"], "mean": [0.0], "std": [1.0], "loss": "huber:-1"}),
@@ -89,6 +91,10 @@ fn options_that_make_no_sense_are_usage_errors_that_name_the_flag() {
         (animals(), with(|o| o.class_weights = ClassWeights::Given(vec![1.0, 0.0, 2.0])), "--class-weights"),
         (animals(), with(|o| o.loss = Some("mse".into())), "cross-entropy"),
         (attributes(), with(|o| o.loss = Some("cross-entropy".into())), "bce"),
+        (attributes(), with(|o| o.thresholds = Some(vec![0.1, 0.2, 0.3])), "one for each of wet, old"),
+        (attributes(), with(|o| o.thresholds = Some(vec![1.0])), "between 0 and 1, found 1"),
+        (attributes(), with(|o| o.thresholds = Some(vec![0.5, f32::NAN])), "between 0 and 1, found NaN"),
+        (animals(), with(|o| o.thresholds = Some(vec![0.5])), "--threshold"),
         (houses(), with(|o| o.loss = Some("l3".into())), "huber:DELTA"),
         (houses(), with(|o| o.loss = Some("huber:0".into())), "above zero"),
         (houses(), with(|o| o.loss = Some("huber:inf".into())), "above zero"),
@@ -99,6 +105,29 @@ fn options_that_make_no_sense_are_usage_errors_that_name_the_flag() {
         let error = Task::for_targets(&targets, &TRAIN, &options).unwrap_err();
         assert!(error.is_usage() && error.to_string().contains(part), "{error}");
     }
+}
+
+#[test]
+fn each_label_applies_from_its_threshold_on_wherever_it_is_decided() {
+    let options = with(|options| options.thresholds = Some(vec![0.3, 0.8]));
+    let task = Task::for_targets(&attributes(), &TRAIN, &options).unwrap();
+    // Probabilities 0.4 and 0.7 at temperature 1; 0.45 and 0.6 at 2; 0.17 and 0.97 at 1/4.
+    let outputs: [f32; 2] = [(0.4_f32 / 0.6).ln(), (0.7_f32 / 0.3).ln()];
+    let truth = BatchTargets::Dense { width: 2, values: vec![1.0, 0.0] };
+    for (temperature, applies) in [(1.0, vec!["wet"]), (2.0, vec!["wet"]), (0.25, vec!["old"])] {
+        let prediction = task.decode_as(&outputs, &Reading { temperature, limits: None });
+        assert_eq!(prediction.labels().iter().map(|label| label.name.as_str()).collect::<Vec<_>>(), applies);
+        assert_eq!(task.row("", &outputs, temperature, None, 0)[2], applies.join(";"));
+        let mut metrics = task.metrics_at(temperature);
+        metrics.update(&outputs, &truth).unwrap();
+        let exact = if applies == ["wet"] { 1.0 } else { 0.0 };
+        assert_eq!(metrics.get("exact_match"), Some(exact), "at temperature {temperature}");
+    }
+    let one = with(|options| options.thresholds = Some(vec![0.9]));
+    let Task::MultiLabel(one) = Task::for_targets(&attributes(), &TRAIN, &one).unwrap() else { panic!() };
+    assert_eq!(one.thresholds(), [0.9, 0.9]);
+    let old: Task = serde_json::from_value(json!({"task": "multi-label", "labels": ["wet", "old"]})).unwrap();
+    assert_eq!(old.decode(&[-0.1, 0.1]).labels().len(), 1, "files without thresholds mean a half");
 }
 
 #[test]
@@ -170,7 +199,7 @@ fn predictions_serialise_with_their_kind() {
     let value = serde_json::to_value(made(&houses()).decode(&[0.0, 0.0])).unwrap();
     assert_eq!(value, json!({"kind": "values", "values": [["price", 250.0], ["rooms", 3.25]]}));
     let value = serde_json::to_value(made(&attributes()).decode(&[0.0, 0.0])).unwrap();
-    assert_eq!(value["threshold"], 0.5);
+    assert_eq!(value["thresholds"], json!([0.5, 0.5]));
     assert_eq!(value["scored"][1], json!({"index": 1, "name": "old", "probability": 0.5}));
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use data::{Dataset, Loader};
 use models::Model;
-use tasks::{Metrics, Task};
+use tasks::Metrics;
 
 use crate::evaluate::{Predicted, measure};
 use crate::{Error, evaluate_each};
@@ -33,13 +33,13 @@ impl Answers {
     }
 
     /// Measures `model` on the test split of `dataset`, or, without one or where `only_validation`, on the validation split; `None` where that
-    /// has no samples. A run that hasn't ended may be trained on: what its test split says would then have chosen something.
+    /// has no samples. `metrics` are empty sums ([`tasks::Task::metrics_at`]). A run that hasn't ended may be trained on: what its test split says would then have chosen something.
     ///
     /// # Errors
     /// If a sample cannot be read or has no target.
     pub fn of(
         model: &Model,
-        task: &Task,
+        metrics: Metrics,
         dataset: &Arc<Dataset>,
         device: &Device,
         only_validation: bool,
@@ -54,7 +54,7 @@ impl Answers {
         }
         let mut answers = Self::none(name);
         let loader = Loader::new(dataset.clone(), indices.to_vec(), 256);
-        let metrics = evaluate_each(model, task, &loader, device, &mut |batch| {
+        let metrics = evaluate_each(model, metrics, &loader, device, &mut |batch| {
             answers.add(&batch);
             Ok(())
         })?;
@@ -68,13 +68,13 @@ impl Answers {
     pub(crate) fn until(
         split: &'static str,
         model: &Model,
-        task: &Task,
+        metrics: Metrics,
         loader: &Loader,
         device: &Device,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<(Metrics, Self)>, Error> {
         let mut answers = Self::none(split);
-        let metrics = measure(model, task, loader, device, &mut |batch| {
+        let metrics = measure(model, metrics, loader, device, &mut |batch| {
             answers.add(&batch);
             Ok(!stop())
         })?;

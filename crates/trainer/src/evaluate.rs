@@ -22,22 +22,22 @@ pub struct Predicted<'a> {
 /// # Errors
 /// If a sample cannot be read or has no target.
 pub fn evaluate(model: &Model, task: &Task, loader: &Loader, device: &Device) -> Result<Metrics, Error> {
-    evaluate_each(model, task, loader, device, &mut |_| Ok(()))
+    evaluate_each(model, task.metrics(), loader, device, &mut |_| Ok(()))
 }
 
-/// The same, showing every batch to `observe`, in order.
+/// The same from empty sums on ([`Task::metrics_at`]), showing every batch to `observe`, in order.
 ///
 /// # Errors
 /// As [`evaluate`], and the first error of `observe`.
 pub fn evaluate_each(
     model: &Model,
-    task: &Task,
+    metrics: Metrics,
     loader: &Loader,
     device: &Device,
     observe: &mut dyn FnMut(Predicted<'_>) -> Result<(), Error>,
 ) -> Result<Metrics, Error> {
     let mut proceed = |predicted: Predicted<'_>| observe(predicted).map(|()| true);
-    let metrics = measure(model, task, loader, device, &mut proceed)?;
+    let metrics = measure(model, metrics, loader, device, &mut proceed)?;
     metrics.ok_or_else(|| Error::Config("the measurement was left".into()))
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn validate_until(
     mut answers: Option<&mut Answers>,
 ) -> Result<Option<(Metrics, Calibration)>, Error> {
     let mut fit = CalibrationFit::new(task);
-    let metrics = measure(model, task, loader, device, &mut |batch| {
+    let metrics = measure(model, task.metrics(), loader, device, &mut |batch| {
         fit.add(batch.outputs, batch.targets)?;
         if let Some(answers) = &mut answers {
             answers.add(&batch);
@@ -65,15 +65,14 @@ pub(crate) fn validate_until(
     Ok(metrics.map(|metrics| (metrics, fit.finish())))
 }
 
-/// Measures as long as `proceed` says true of every batch.
+/// Adds to `metrics` as long as `proceed` says true of every batch.
 pub(crate) fn measure(
     model: &Model,
-    task: &Task,
+    mut metrics: Metrics,
     loader: &Loader,
     device: &Device,
     proceed: &mut dyn FnMut(Predicted<'_>) -> Result<bool, Error>,
 ) -> Result<Option<Metrics>, Error> {
-    let mut metrics = task.metrics();
     let plan = model.plan();
     for batch in loader.epoch(0) {
         let mut batch = batch?;

@@ -320,10 +320,12 @@ fn go_on(
     if !matches!(ended, Ended::Interrupted | Ended::Paused) && best_epoch > 0 {
         let file = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?;
         calibration = file.calibration.map(|section| stored(section, task, run)).transpose()?;
+        let sums = task.metrics_at(calibration.as_ref().map_or(1.0, Calibration::temperature));
         let model = best.insert(file.model);
         for (name, indices, measured) in [("val", &split.val, &mut val), ("test", &split.test, &mut test)] {
             if !indices.is_empty() && ended != Ended::Interrupted {
-                (*measured, answers) = Answers::until(name, model, task, &held_out(indices), device, stop)?.unzip();
+                (*measured, answers) =
+                    Answers::until(name, model, sums.clone(), &held_out(indices), device, stop)?.unzip();
                 ended = if measured.is_none() { Ended::Interrupted } else { ended };
             }
         }

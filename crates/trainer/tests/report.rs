@@ -222,7 +222,8 @@ fn a_regression_without_validation_and_labels_have_reports_of_their_own() {
     assert!(!page.contains("What it looks at") && !run.join("filters.png").exists(), "a row is no picture");
     assert!(!run.join("per_class.csv").exists());
 
-    let run = train("labels.csv", "wet,cold", "labels", &[]);
+    let thresholds = [0.6, 0.49];
+    let run = train("labels.csv", "wet,cold", "labels", &["--threshold", "0.6,0.49"]);
     let page = read(&run.join("report.html"));
     assert!(
         page.contains("Average precision")
@@ -230,5 +231,17 @@ fn a_regression_without_validation_and_labels_have_reports_of_their_own() {
             && page.contains("<bdi>wet</bdi>")
     );
     assert_eq!(rows(&run.join("predictions_test.csv"))[0], ["source", "true", "predicted", "p_wet", "p_cold"]);
-    assert_eq!(rows(&run.join("per_class.csv")).len(), 3);
+    let per_class = rows(&run.join("per_class.csv"));
+    assert_eq!(per_class.len(), 3);
+    let answers = &rows(&run.join("predictions_test.csv"))[1..];
+    for (label, name) in ["wet", "cold"].into_iter().enumerate() {
+        let applies = |row: &&Vec<String>| row[3 + label].parse::<f32>().unwrap() >= thresholds[label];
+        let predicted: Vec<_> = answers.iter().filter(applies).collect();
+        let said = answers.iter().filter(|row| row[2].split(';').any(|said| said == name));
+        assert!(said.eq(predicted.iter().copied()), "{name}: {answers:?}");
+        let column = per_class[0].iter().position(|name| name == "predicted").unwrap();
+        assert_eq!(per_class[label + 1][column], predicted.len().to_string(), "{per_class:?}");
+        let half = answers.iter().filter(|row| row[3 + label].parse::<f32>().unwrap() >= 0.5).count();
+        assert_ne!(half, predicted.len(), "a threshold that decides nothing shows nothing: {answers:?}");
+    }
 }

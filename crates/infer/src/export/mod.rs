@@ -177,8 +177,8 @@ fn metadata(predictor: &Predictor, options: &OnnxOptions) -> Vec<StringStringEnt
         let columns = json!({table::NUMBERS: names(&numbers), table::CATEGORIES: names(&categories)});
         entries.push(("columns", columns.to_string()));
     }
-    if let Task::MultiLabel(_) = task {
-        entries.push(("threshold", tasks::THRESHOLD.to_string()));
+    if let Task::MultiLabel(task) = task {
+        entries.push(("thresholds", json!(task.thresholds()).to_string()));
     }
     entries.sort();
     let entry = |(key, value): (&str, String)| StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) };

@@ -34,6 +34,10 @@ MISSING = <<MISSING>>
 #: temperature
 TEMPERATURE = <<TEMPERATURE>>  # outputs are divided by it before they become probabilities
 
+#: thresholds
+
+THRESHOLDS = torch.tensor(<<THRESHOLDS>>)  # a label applies from this probability on
+
 #: scale
 # The network's outputs are standardised.
 OUTPUT_MEAN = torch.tensor(<<MEANS>>)

@@ -50,6 +50,7 @@ fn script(predictor: &Predictor, modules: &Modules) -> String {
     let mut parts = vec!["head"];
     parts.push(if let InputSpec::Image(_) = input { "image" } else { "table" });
     parts.push(if let Task::Regression(_) = task { "scale" } else { "temperature" });
+    parts.extend(matches!(task, Task::MultiLabel(_)).then_some("thresholds"));
     parts.extend(["chain", "normalise"]);
     let own = [("padded", modules.pads), ("subsample", modules.subsamples), ("residual", modules.bridges)];
     parts.extend(own.iter().filter(|(_, needed)| *needed).map(|(part, _)| *part));
@@ -119,6 +120,9 @@ fn values(predictor: &Predictor) -> BTreeMap<&'static str, String> {
     if let Task::Regression(task) = task {
         values.insert("MEANS", list(task.mean.iter().map(|mean| format!("{mean:?}"))));
         values.insert("DEVIATIONS", list(task.std.iter().map(|std| format!("{std:?}"))));
+    }
+    if let Task::MultiLabel(task) = task {
+        values.insert("THRESHOLDS", list(task.thresholds().iter().map(|threshold| format!("{threshold:?}"))));
     }
     match input {
         InputSpec::Image(spec) => values.extend(image(spec)),

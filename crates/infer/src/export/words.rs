@@ -85,7 +85,10 @@ pub fn outputs(task: &Task) -> &'static [(&'static str, &'static str)] {
             ("logits", "the network's outputs before temperature and softmax"),
         ],
         Task::MultiLabel(_) => &[
-            ("probabilities", "the probability of each label, in the order of `names`; it applies from `threshold` on"),
+            (
+                "probabilities",
+                "the probability of each label, in the order of `names`; it applies from its number in `thresholds` on",
+            ),
             ("logits", "the network's outputs before temperature and sigmoid"),
         ],
         Task::Regression(_) => &[("values", "the numbers in the units of the data, in the order of `names`")],

@@ -8,11 +8,13 @@ use super::sum::ExactSum;
 use super::{check_rows, mean_of, ratio};
 use crate::Error;
 use crate::classification::logit;
-use crate::multi_label::{is_predicted, label_applies};
+use crate::multi_label::{MultiLabel, label_applies};
 
 #[derive(Clone, Debug)]
 pub(super) struct LabelSums {
-    pub(super) labels: Vec<String>,
+    pub(super) task: MultiLabel,
+    /// By which outputs are divided before they meet the task's thresholds.
+    temperature: f64,
     pub(super) samples: u64,
     pub(super) undefined: u64,
     pub(super) counts: Counts,
@@ -23,20 +25,22 @@ pub(super) struct LabelSums {
 }
 
 impl LabelSums {
-    pub(super) fn new(labels: &[String], keep_scores: bool) -> Self {
+    pub(super) fn new(task: &MultiLabel, temperature: f64, keep_scores: bool) -> Self {
+        let labels = task.labels.len();
         Self {
-            labels: labels.to_vec(),
+            task: task.clone(),
+            temperature,
             samples: 0,
             undefined: 0,
-            counts: Counts::new(labels.len()),
-            ranking: keep_scores.then(|| Ranking::new(labels.len())),
+            counts: Counts::new(labels),
+            ranking: keep_scores.then(|| Ranking::new(labels)),
             exact: 0,
             loss: ExactSum::default(),
         }
     }
 
     pub(super) fn update(&mut self, outputs: &[f32], targets: &BatchTargets) -> Result<(), Error> {
-        let k = self.labels.len();
+        let k = self.task.labels.len();
         let rows = check_rows(outputs, targets, k)?;
         for (index, row) in outputs.chunks_exact(k.max(1)).enumerate().take(rows) {
             self.add(row, targets, index);
@@ -48,7 +52,8 @@ impl LabelSums {
         let (mut exact, mut loss) = (true, 0.0);
         let undefined = row.iter().any(|x| x.is_nan());
         for (label, &x) in row.iter().enumerate() {
-            let (truth, predicted) = (label_applies(targets, index, label), is_predicted(x));
+            let truth = label_applies(targets, index, label);
+            let predicted = self.task.predicts(label, x, self.temperature);
             self.counts.add(label, truth, predicted);
             exact &= truth == predicted;
             loss += bce(logit(x), truth_share(targets, index, label));
@@ -64,7 +69,7 @@ impl LabelSums {
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        assert_eq!(self.labels, other.labels, "metrics of different labels cannot be merged");
+        assert_eq!(self.task.labels, other.task.labels, "metrics of different labels cannot be merged");
         self.samples += other.samples;
         self.undefined += other.undefined;
         self.exact += other.exact;
@@ -82,10 +87,10 @@ impl LabelSums {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<f64> {
-        let labels = 0..self.labels.len();
+        let labels = 0..self.task.labels.len();
         match name {
             "loss" if self.undefined == 0 && self.samples > 0 => {
-                Some(self.loss.value() / (self.samples as f64 * self.labels.len() as f64))
+                Some(self.loss.value() / (self.samples as f64 * self.task.labels.len() as f64))
             }
             "exact_match" => ratio(self.exact, self.samples),
             "map" => mean_of(labels.map(|label| self.average_precision(label))),

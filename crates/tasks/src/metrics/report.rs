@@ -101,11 +101,11 @@ pub(super) fn report(metrics: &Metrics) -> Report {
         }
         Sums::Labels(sums) => {
             report.task = "multi-label";
-            report.names = sums.labels.clone();
+            report.names = sums.task.labels.clone();
             let label = |index| {
-                class_report(&sums.labels, &sums.counts, index, sums.auroc(index), sums.average_precision(index))
+                class_report(&sums.task.labels, &sums.counts, index, sums.auroc(index), sums.average_precision(index))
             };
-            report.per_class = (0..sums.labels.len()).map(label).collect();
+            report.per_class = (0..sums.task.labels.len()).map(label).collect();
         }
         Sums::Values(sums) => {
             report.task = "regression";

@@ -44,13 +44,19 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     let loader = Loader::new(dataset.clone(), indices, arguments.batch).workers(arguments.workers);
     let mut sums = calibration.as_ref().map(|calibration| CoverageSums::new(task, calibration));
     let mut measure = |write: &mut Write<'_>| {
-        trainer::evaluate_each(&file.model, task, &loader, &device.device, &mut |batch| {
-            for (row, outputs) in batch.outputs.chunks(task.outputs()).enumerate() {
-                sums.iter_mut().for_each(|sums| sums.add(outputs, batch.targets, row));
-                write(&batch, row, outputs)?;
-            }
-            Ok(())
-        })
+        trainer::evaluate_each(
+            &file.model,
+            task.metrics_at(trained.temperature()),
+            &loader,
+            &device.device,
+            &mut |batch| {
+                for (row, outputs) in batch.outputs.chunks(task.outputs()).enumerate() {
+                    sums.iter_mut().for_each(|sums| sums.add(outputs, batch.targets, row));
+                    write(&batch, row, outputs)?;
+                }
+                Ok(())
+            },
+        )
     };
     let metrics = match &arguments.save_predictions {
         None => measure(&mut |_, _, _| Ok(()))?,

@@ -172,6 +172,10 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_CLASS_WEIGHTS", value_name = "LIST", help_heading = "Loss")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<String>,
+    /// Of several labels: the probability from which on one applies, or a list with one for each [default: 0.5]
+    #[arg(long, env = "STRIATE_THRESHOLD", value_name = "LIST", help_heading = "Loss")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<String>,
 
     /// Passes over the training split
     #[arg(long, env = "STRIATE_EPOCHS", value_name = "N", help_heading = "Training")]

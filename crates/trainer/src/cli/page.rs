@@ -53,7 +53,8 @@ fn learn(run: &RunFolder, device: &str, known: &mut Known) -> Result<()> {
     known.dataset = Some(dataset.clone());
     known.first_batch = first_batch(&dataset, &config).transpose()?;
     let ended = run.metrics().is_file();
-    known.measured = Answers::of(&file.model, &task, &dataset, &device.device, !ended)?;
+    let sums = task.metrics_at(known.calibration.as_ref().map_or(1.0, Calibration::temperature));
+    known.measured = Answers::of(&file.model, sums, &dataset, &device.device, !ended)?;
     known.best = Some(file.model);
     Ok(())
 }

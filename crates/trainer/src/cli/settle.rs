@@ -221,18 +221,25 @@ fn loss(options: &Options) -> Result<LossOptions> {
     let class_weights = match options.class_weights.as_deref() {
         None | Some("none") => ClassWeights::None,
         Some("auto") => ClassWeights::Auto,
-        Some(list) => {
-            let numbers: Result<Vec<f32>, _> = list.split(',').map(|number| number.trim().parse()).collect();
-            let expected =
-                || anyhow!("--class-weights: expected none, auto or a number for each class, found `{list}`");
-            ClassWeights::Given(numbers.map_err(|_| Failure::usage(expected()))?)
-        }
+        Some(list) => ClassWeights::Given(numbers(list).ok_or_else(|| {
+            Failure::usage(anyhow!("--class-weights: expected none, auto or a number for each class, found `{list}`"))
+        })?),
+    };
+    let threshold = |list: &String| {
+        let expected = "a probability such as 0.5, or one for each label";
+        numbers(list).ok_or_else(|| Failure::usage(anyhow!("--threshold: expected {expected}, found `{list}`")))
     };
     Ok(LossOptions {
         label_smoothing: options.label_smoothing.unwrap_or(0.0) as f32,
         class_weights,
         loss: options.loss.clone(),
+        thresholds: options.threshold.as_ref().map(threshold).transpose()?,
     })
+}
+
+/// Numbers between commas.
+fn numbers(list: &str) -> Option<Vec<f32>> {
+    list.split(',').map(|number| number.trim().parse().ok()).collect()
 }
 
 /// The optimizer by its name, with those of its constants that have flags.

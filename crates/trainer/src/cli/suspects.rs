@@ -49,7 +49,7 @@ pub(super) fn find(
         let indices: Vec<u32> = indices.into_iter().filter(readable).collect();
         let mut doubts = Doubts::new(&trained.task, trained.temperature());
         let loader = Loader::new(dataset.clone(), indices.clone(), BATCH).workers(1);
-        trainer::evaluate_each(&trained.file.model, &trained.task, &loader, device, &mut |batch| {
+        trainer::evaluate_each(&trained.file.model, trained.task.metrics(), &loader, device, &mut |batch| {
             Ok(doubts.add(batch.outputs, batch.targets)?)
         })?;
         answered += doubts.samples();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use data::{BatchTargets, Dataset, Targets};
 use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, TargetRow, cells, isolated};
-use tasks::{Metrics, Task};
+use tasks::{Metrics, THRESHOLD, Task};
 
 use super::shown::{self, Words};
 use crate::Answers;
@@ -13,8 +13,6 @@ use crate::Answers;
 const SHOWN: usize = 24;
 /// Classes or labels up to which each has a column in the table of predictions.
 const COLUMNS: usize = 100;
-/// A label applies from this probability on, as in `tasks`.
-const THRESHOLD: f64 = 0.5;
 
 /// Answers with what they mean.
 pub(super) struct Answered<'a> {
@@ -80,6 +78,15 @@ impl<'a> Answered<'a> {
         Outcome::Classes { rows, curves, answers, mistakes, doubts }
     }
 
+    /// How far above the threshold of its label a probability is; it applies from 0 on.
+    fn beyond(&self, label: usize, probability: f64) -> f64 {
+        let threshold = match self.task {
+            Task::MultiLabel(task) => task.threshold(label),
+            Task::Classification(_) | Task::Regression(_) => THRESHOLD,
+        };
+        f64::from(probability as f32) - f64::from(threshold)
+    }
+
     fn labels(&self, truths: &[u8], metrics: &Metrics, dataset: &Arc<Dataset>, notes: &mut Vec<String>) -> Outcome {
         let names = self.task.names();
         let (mut calibration, mut counts) = (Calibration::default(), vec![(0, 0); names.len()]);
@@ -88,11 +95,12 @@ impl<'a> Answered<'a> {
         for (at, (index, numbers)) in self.rows().enumerate() {
             let mut near = f64::INFINITY;
             for (label, (&probability, count)) in numbers.iter().zip(&mut counts).enumerate() {
-                let (applies, predicted) = (truths[index * names.len() + label] == 1, probability >= THRESHOLD);
+                let beyond = self.beyond(label, probability);
+                let (applies, predicted) = (truths[index * names.len() + label] == 1, beyond >= 0.0);
                 calibration.add(probability, applies);
                 count.0 += u64::from(applies && predicted);
                 count.1 += u64::from(predicted);
-                near = near.min((probability - THRESHOLD).abs());
+                near = near.min(beyond.abs());
             }
             nearest.push((near, at));
         }
@@ -142,7 +150,7 @@ impl<'a> Answered<'a> {
                 }
                 Targets::Labels { values, .. } => {
                     let truth = self.true_labels(values, index as usize).map(|label| names[label].clone());
-                    let answer = (0..names.len()).filter(|&label| numbers[label] >= THRESHOLD).map(said);
+                    let answer = (0..names.len()).filter(|&label| self.beyond(label, numbers[label]) >= 0.0).map(said);
                     (or_none(joined(truth, ", ")), or_none(joined(answer, ", ")))
                 }
                 Targets::Values { values, .. } => {
@@ -193,7 +201,8 @@ impl<'a> Answered<'a> {
                     count(answer.truth, answer.predicted == answer.truth);
                 }
                 Targets::Labels { values, .. } => {
-                    self.true_labels(values, index).for_each(|label| count(label, numbers[label] >= THRESHOLD));
+                    self.true_labels(values, index)
+                        .for_each(|label| count(label, self.beyond(label, numbers[label]) >= 0.0));
                 }
                 Targets::Values { .. } => return Vec::new(),
             }
@@ -227,10 +236,11 @@ impl<'a> Answered<'a> {
     fn label_mistakes(&self, truths: &[u8], most: usize) -> Vec<usize> {
         let mut worst = Vec::new();
         for (at, (index, numbers)) in self.rows().enumerate() {
-            let wrong = numbers.iter().enumerate().filter(|(label, probability)| {
-                (truths[index * numbers.len() + label] == 1) != (**probability >= THRESHOLD)
-            });
-            let sure = wrong.map(|(_, probability)| (probability - THRESHOLD).abs()).fold(0.0, f64::max);
+            let beyond =
+                numbers.iter().enumerate().map(|(label, &probability)| (label, self.beyond(label, probability)));
+            let wrong =
+                beyond.filter(|(label, beyond)| (truths[index * numbers.len() + label] == 1) != (*beyond >= 0.0));
+            let sure = wrong.map(|(_, beyond)| beyond.abs()).fold(0.0, f64::max);
             worst.extend((!self.is_exact(truths, index, numbers)).then_some((-sure, at)));
         }
         least(worst, most)
@@ -239,7 +249,8 @@ impl<'a> Answered<'a> {
     fn label_words(&self, truths: &[u8], at: usize) -> Words {
         let (names, index, numbers) = (self.task.names(), self.answers.indices[at], self.numbers_of(at));
         let said = |label: usize| format!("{} ({:.1} %)", isolated(&names[label]), numbers[label] * 100.0);
-        let answer = joined((0..names.len()).filter(|&label| numbers[label] >= THRESHOLD).map(said), ", ");
+        let answer =
+            joined((0..names.len()).filter(|&label| self.beyond(label, numbers[label]) >= 0.0).map(said), ", ");
         let truth = joined(self.true_labels(truths, index as usize).map(|label| names[label].clone()), ", ");
         Words { index, truth: or_none(truth), answer: or_none(answer) }
     }
@@ -283,7 +294,8 @@ impl<'a> Answered<'a> {
 
     fn is_exact(&self, truths: &[u8], index: usize, numbers: &[f64]) -> bool {
         let truths = &truths[index * numbers.len()..][..numbers.len()];
-        truths.iter().zip(numbers).all(|(truth, number)| (*truth == 1) == (*number >= THRESHOLD))
+        let mut labels = truths.iter().zip(numbers).enumerate();
+        labels.all(|(label, (truth, &number))| (*truth == 1) == (self.beyond(label, number) >= 0.0))
     }
 
     /// `predictions_SPLIT.csv`: `source`, the truth, the prediction, and for classes and labels their probabilities.
@@ -316,7 +328,7 @@ impl<'a> Answered<'a> {
                     row.push((confidence as f32).to_string());
                 }
                 Targets::Labels { values, .. } => {
-                    let predicted = (0..names.len()).filter(|&label| numbers[label] >= THRESHOLD);
+                    let predicted = (0..names.len()).filter(|&label| self.beyond(label, numbers[label]) >= 0.0);
                     let list =
                         |labels: &mut dyn Iterator<Item = usize>| joined(labels.map(|label| names[label].clone()), ";");
                     let lists = [list(&mut self.true_labels(values, index)), list(&mut { predicted })];

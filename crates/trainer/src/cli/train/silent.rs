@@ -3,12 +3,12 @@
 use std::cell::Cell;
 
 use anyhow::Result;
-use models::ModelFile;
 use trainer::{Answers, Checkpoint, Ended, EpochSummary, Event, Job, Report, RunFolder, Settings};
 
 use super::Sitting;
 use crate::cli::events::EventLog;
 use crate::cli::signals::Signals;
+use crate::cli::trained::Trained;
 
 impl Sitting {
     /// Trains into `run` until the end, or until `go_on` says no after an epoch. Reports nothing; the exit code, if a signal came.
@@ -73,8 +73,9 @@ impl Sitting {
 
     /// What the best model so far does on the test split; none without one.
     pub(crate) fn measure(&self, run: &RunFolder) -> Result<Option<serde_json::Value>> {
-        let best = ModelFile::load(&run.best(), &self.device.device)?;
-        let measured = Answers::of(&best.model, &self.task, &self.dataset, &self.device.device, false)?;
+        let best = Trained::load(&run.best(), &self.device.device)?;
+        let sums = best.task.metrics_at(best.temperature());
+        let measured = Answers::of(&best.file.model, sums, &self.dataset, &self.device.device, false)?;
         let tested = measured.filter(|(_, answers)| answers.split == "test");
         Ok(tested.map(|(metrics, _)| serde_json::to_value(metrics.report())).transpose()?)
     }
