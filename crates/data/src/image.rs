@@ -3,7 +3,7 @@
 //!
 //! Transparent pixels are laid over white, as browsers and viewers show them: what has transparency is mostly drawn for a white
 //! page. Gray is Rec. 709 luma; 16-bit samples are rounded to 8 bits. Of an animation the first frame counts. A photo's EXIF orientation is
-//! applied, as a viewer does.
+//! applied, as a viewer does, unless [`Exif::Ignored`] is asked for.
 
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
@@ -30,10 +30,20 @@ const FORMATS: &str = "an image (png, jpeg, bmp, gif, webp, pnm or tiff)";
 const EXTENSIONS: [&str; 15] =
     ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "pnm", "pbm", "pgm", "ppm", "pam", "tif", "tiff"];
 
+/// What becomes of the orientation that a photo's EXIF tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exif {
+    /// The picture is turned as viewers turn it.
+    #[default]
+    Applied,
+    /// Pixels stay as they are stored.
+    Ignored,
+}
+
 /// What the header of an image file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Rows of pixels, as a viewer shows them.
+    /// Rows of pixels, as a viewer shows them (or as they are stored, where EXIF is ignored).
     pub height: u32,
     /// Columns of pixels, as a viewer shows them.
     pub width: u32,
@@ -54,20 +64,20 @@ pub fn has_image_name(path: &Path) -> bool {
 pub fn probe(path: &Path) -> Result<Header, Error> {
     let len = size(path)?;
     let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    header(BufReader::new(file), len, path)
+    header(BufReader::new(file), len, path, Exif::Applied)
 }
 
 /// Reads the header of an image file's `bytes`; `path` names them in messages.
 ///
 /// # Errors
 /// Bytes that are no image, or declare an absurd size.
-pub fn probe_bytes(bytes: &[u8], path: &Path) -> Result<Header, Error> {
-    header(Cursor::new(bytes), bytes.len() as u64, path)
+pub fn probe_bytes(bytes: &[u8], path: &Path, exif: Exif) -> Result<Header, Error> {
+    header(Cursor::new(bytes), bytes.len() as u64, path, exif)
 }
 
-fn header(bytes: impl BufRead + Seek, len: u64, path: &Path) -> Result<Header, Error> {
+fn header(bytes: impl BufRead + Seek, len: u64, path: &Path, exif: Exif) -> Result<Header, Error> {
     let (gray, (width, height), orientation) = contained(path, || {
-        let (decoder, orientation) = decoder(bytes, len, path)?;
+        let (decoder, orientation) = decoder(bytes, len, path, exif)?;
         Ok((!decoder.color_type().has_color(), decoder.dimensions(), orientation))
     })?;
     let turned = matches!(
@@ -120,8 +130,16 @@ fn size(path: &Path) -> Result<u64, Error> {
 /// Bytes that are no image, are cut short, declare an absurd size (refused before allocating), or make a decoder panic; a recipe of absurd
 /// size.
 pub fn decode_bytes(bytes: &[u8], path: &Path, spec: &ImageSpec) -> Result<Vec<u8>, Error> {
+    decode_bytes_as(bytes, path, spec, Exif::Applied)
+}
+
+/// The same as [`decode_bytes`], with the orientation of photos as `exif` says.
+///
+/// # Errors
+/// As [`decode_bytes`].
+pub fn decode_bytes_as(bytes: &[u8], path: &Path, spec: &ImageSpec, exif: Exif) -> Result<Vec<u8>, Error> {
     check_spec(spec)?;
-    let image = decode(bytes, path)?;
+    let image = decode(bytes, path, exif)?;
     let size = [image.height() as usize, image.width() as usize];
     Ok(resize::fit(&flatten(image, spec.channels), size, spec))
 }
@@ -141,8 +159,8 @@ pub struct Thumbnail {
 ///
 /// # Errors
 /// As [`decode_bytes`].
-pub fn thumbnail(bytes: &[u8], path: &Path, side: usize) -> Result<Thumbnail, Error> {
-    let image = decode(bytes, path)?;
+pub fn thumbnail(bytes: &[u8], path: &Path, side: usize, exif: Exif) -> Result<Thumbnail, Error> {
+    let image = decode(bytes, path, exif)?;
     let size = [image.height() as usize, image.width() as usize];
     let scale = (side as f64 / size[0].max(size[1]) as f64).min(1.0);
     let shown = size.map(|side| ((side as f64 * scale).round() as usize).max(1));
@@ -152,10 +170,10 @@ pub fn thumbnail(bytes: &[u8], path: &Path, side: usize) -> Result<Thumbnail, Er
     Ok(Thumbnail { pixels: resize::fit(&flatten(image, 3), size, &spec), shown, size })
 }
 
-/// The whole image, turned as a viewer does.
-fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage, Error> {
+/// The whole image, turned as `exif` says.
+fn decode(bytes: &[u8], path: &Path, exif: Exif) -> Result<DynamicImage, Error> {
     contained(path, || {
-        let (decoder, orientation) = decoder(Cursor::new(bytes), bytes.len() as u64, path)?;
+        let (decoder, orientation) = decoder(Cursor::new(bytes), bytes.len() as u64, path, exif)?;
         if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(bytes) {
             // The decoder would fill up what is missing with gray.
             let place = format!("byte {}", bytes.len());
@@ -226,6 +244,7 @@ fn decoder<'a>(
     bytes: impl BufRead + Seek + 'a,
     len: u64,
     path: &Path,
+    exif: Exif,
 ) -> Result<(impl ImageDecoder + 'a, Orientation), Error> {
     let bad = |error: ImageError| match error {
         ImageError::Unsupported(error) => Error::malformed(path, "format", FORMATS, error),
@@ -257,8 +276,11 @@ fn decoder<'a>(
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(16 << 20));
     decoder.set_limits(limits).map_err(bad)?;
     // Metadata that cannot be read is no reason to refuse the pixels.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((decoder, orientation))
+    let told = match exif {
+        Exif::Applied => decoder.orientation().ok(),
+        Exif::Ignored => None,
+    };
+    Ok((decoder, told.unwrap_or(Orientation::NoTransforms)))
 }
 
 /// `[height, width, channels]` bytes without transparency.

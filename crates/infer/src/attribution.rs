@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use data::InputSpec;
 use infer::{Attribution, Baseline, Explain, Predictor};
 
+use crate::exif::Photos;
 use crate::failure::{Failure, tell};
 use crate::feed::Inputs;
 use crate::place::Places;
@@ -51,6 +52,8 @@ pub(crate) struct ExplainInputs {
     /// text for people; jsonl, one JSON object a line, or json, one array, for programs
     #[arg(long, value_enum)]
     format: Option<Format>,
+    #[command(flatten)]
+    photos: Photos,
     /// auto, cpu, flex, ndarray, cuda, metal, vulkan, wgpu; with :N for one of several
     #[arg(long, env = "STRIATE_DEVICE", value_name = "NAME", default_value = "auto")]
     device: String,
@@ -83,9 +86,9 @@ impl ExplainInputs {
         let output = self.class.as_deref().map(|name| predictor.output_called(name)).transpose()?;
         let Self { method, baseline, steps, patch, .. } = self;
         let options = Explain { method, output, baseline, steps, patch };
-        let given = self.output.as_deref();
+        let (given, exif) = (self.output.as_deref(), self.photos.exif());
         let format = self.format.unwrap_or(Format::Text);
-        let mut explainer = Explainer::new(&predictor, options, format, io::stdout().lock(), self.quiet);
+        let mut explainer = Explainer::new(&predictor, options, exif, format, io::stdout().lock(), self.quiet);
         if let InputSpec::Table(_) = predictor.input() {
             if let Some(place) = given {
                 let what = "a row of a table has no picture; its contributions are text, or --format json";

@@ -7,6 +7,7 @@ use infer::{Prediction, Predictor, Sample};
 use models::{FeatureMap, ModelConfig, ModelFile};
 use report::{CHANNELS, Features, Filters, Maps, Picture, Sheet, Shown};
 
+use crate::exif::Photos;
 use crate::failure::{Failure, tell};
 use crate::feed::Inputs;
 use crate::output::{number, percent};
@@ -38,6 +39,8 @@ pub(crate) struct DrawFeatures {
     /// FILE.png, .svg or .html; - for a PNG on standard output; default: NAME.features.png here
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    photos: Photos,
     /// auto, cpu, flex, ndarray, cuda, metal, vulkan, wgpu; with :N for one of several
     #[arg(long, env = "STRIATE_DEVICE", value_name = "NAME", default_value = "auto")]
     device: String,
@@ -87,7 +90,7 @@ impl DrawFeatures {
             Failure::usage(anyhow::anyhow!("expected one picture, found {found} and more"))
         })?;
         let (bytes, name) = raw.image().map_err(|why| Failure::data(anyhow::anyhow!(why)))?;
-        let pixels = data::image::decode_bytes(&bytes, &name, spec)?;
+        let pixels = data::image::decode_bytes_as(&bytes, &name, spec, self.photos.exif())?;
         let sample = Sample::pixels(pixels.clone());
         let prediction = predictor.predict(std::slice::from_ref(&sample))?.pop();
         let shown = Shown {

@@ -59,6 +59,7 @@ mod layers;
 mod predictor;
 
 pub use checked::Checked;
+pub use data::image::Exif;
 pub use error::Error;
 pub use explain::{Contribution, Evidence, Explain, Explained, Explanation, Heat, How};
 pub use models::{Attribution, Baseline};

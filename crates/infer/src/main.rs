@@ -4,6 +4,7 @@
 mod answer;
 mod attribution;
 mod draw;
+mod exif;
 mod failure;
 mod feed;
 mod gallery;

@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use data::InputSpec;
-use infer::{BATCH, Calibration, Predictor, Sample};
+use infer::{BATCH, Calibration, Exif, Predictor, Sample};
 
+use crate::exif::Photos;
 use crate::failure::{Failure, tell};
 use crate::feed::{Inputs, Item, Raw};
 use crate::journal::{self, Answered, Sink};
@@ -60,6 +61,8 @@ pub(crate) struct Predict {
     /// Probabilities as the network was trained to give them: without the temperature that validation found
     #[arg(long)]
     no_calibration: bool,
+    #[command(flatten)]
+    photos: Photos,
     /// auto, cpu, flex, ndarray, cuda, metal, vulkan, wgpu; with :N for one of several
     #[arg(long, env = "STRIATE_DEVICE", value_name = "NAME", default_value = "auto")]
     device: String,
@@ -121,12 +124,13 @@ impl Predict {
         let input = predictor.input().clone();
         let stop = self.stop()?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(16);
+        let exif = self.photos.exif();
         let Self { stdin0, rows, watch, shard, .. } = self;
         let inputs = Inputs { names: std::mem::take(&mut self.inputs), stdin0, rows, watch, shard, answered };
         pipeline::ordered(
             |next| inputs.feed(&input, &stop, next),
             threads,
-            |item| decode(item, &input),
+            |item| decode(item, &input, exif),
             // Standard input may be silent for hours: a thread that waits for it must not keep the program from ending.
             |decoded| output.take(decoded).map_err(Failure::exit),
         )?;
@@ -205,12 +209,14 @@ fn warn_of_few(predictor: &Predictor, coverage: f64) {
     }
 }
 
-fn decode(item: Item, input: &InputSpec) -> Decoded {
+fn decode(item: Item, input: &InputSpec, exif: Exif) -> Decoded {
     let Item::Input(source, raw) = item else { return None };
     let sample = match raw {
         Raw::Ready(sample) => Ok(sample),
-        Raw::File(path) => Sample::image_file(&path, input).map_err(|error| error.to_string()),
-        Raw::Bytes(bytes) => Sample::image_bytes(Path::new("-"), &bytes, input).map_err(|error| error.to_string()),
+        Raw::File(path) => Sample::image_file_as(&path, input, exif).map_err(|error| error.to_string()),
+        Raw::Bytes(bytes) => {
+            Sample::image_bytes_as(Path::new("-"), &bytes, input, exif).map_err(|error| error.to_string())
+        }
         Raw::Bad(why) => Err(why),
     };
     Some((source, sample))

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use data::{Batch, ImageSpec, InputSpec, Inputs, image};
+use data::image::{self, Exif};
+use data::{Batch, ImageSpec, InputSpec, Inputs};
 use models::{Golden, Model, ModelFile, Pass, Plan};
 use tasks::{Calibration, Prediction, Reading, Task};
 
@@ -205,7 +206,16 @@ impl Sample {
     /// # Errors
     /// If the file is no whole image, or the model takes rows of a table.
     pub fn image_file(path: &Path, input: &InputSpec) -> Result<Self, Error> {
-        Ok(Self(Inputs::Pixels(image::decode_file(path, picture(input)?)?)))
+        Self::image_file_as(path, input, Exif::Applied)
+    }
+
+    /// The same as [`image_file`](Self::image_file), with the orientation of photos as `exif` says.
+    ///
+    /// # Errors
+    /// As [`image_file`](Self::image_file).
+    pub fn image_file_as(path: &Path, input: &InputSpec, exif: Exif) -> Result<Self, Error> {
+        let spec = picture(input)?;
+        Ok(Self(Inputs::Pixels(image::decode_bytes_as(&image::read_file(path)?, path, spec, exif)?)))
     }
 
     /// Decodes an image file's `bytes`; `name` stands for them in messages.
@@ -213,7 +223,15 @@ impl Sample {
     /// # Errors
     /// If they are no whole image, or the model takes rows of a table.
     pub fn image_bytes(name: &Path, bytes: &[u8], input: &InputSpec) -> Result<Self, Error> {
-        Ok(Self(Inputs::Pixels(image::decode_bytes(bytes, name, picture(input)?)?)))
+        Self::image_bytes_as(name, bytes, input, Exif::Applied)
+    }
+
+    /// The same as [`image_bytes`](Self::image_bytes), with the orientation of photos as `exif` says.
+    ///
+    /// # Errors
+    /// As [`image_bytes`](Self::image_bytes).
+    pub fn image_bytes_as(name: &Path, bytes: &[u8], input: &InputSpec, exif: Exif) -> Result<Self, Error> {
+        Ok(Self(Inputs::Pixels(image::decode_bytes_as(bytes, name, picture(input)?, exif)?)))
     }
 
     /// A row of a table that [`data::TableSpec::encode`] or [`data::table::rows`] made features of.

@@ -69,7 +69,7 @@ fn a_comment_in_a_pgm_header_is_no_pixel() {
 }
 
 #[test]
-fn the_orientation_of_a_photo_is_applied() {
+fn the_orientation_of_a_photo_is_applied_unless_it_is_to_be_ignored() {
     // EXIF (TIFF, little-endian) with the tag orientation (0x0112) = 6: turn clockwise.
     let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
     let mut bytes = Vec::new();
@@ -80,6 +80,13 @@ fn the_orientation_of_a_photo_is_applied() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &bytes).unwrap();
     assert_eq!(probe(file.path()).unwrap(), Header { height: 2, width: 1, gray: true });
+
+    // Or not.
+    let (name, stored) = (Path::new("picture"), Exif::Ignored);
+    assert_eq!(decode_bytes_as(&bytes, name, &spec(1, 1, 2), stored).unwrap(), [10, 20]);
+    assert_eq!(probe_bytes(&bytes, name, stored).unwrap(), Header { height: 1, width: 2, gray: true });
+    assert_eq!(thumbnail(&bytes, name, 8, stored).unwrap().size, [1, 2]);
+    assert_eq!(thumbnail(&bytes, name, 8, Exif::Applied).unwrap().size, [2, 1]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use data::image::Thumbnail;
 use data::{ImageSpec, InputSpec};
-use infer::{Evidence, Explain, Explanation, Predictor, Sample};
+use infer::{Evidence, Exif, Explain, Explanation, Predictor, Sample};
 use report::Sheet;
 
 use super::words::{how, said, sheet};
@@ -27,6 +27,7 @@ const TOP: usize = 5;
 pub(super) struct Explainer<'a, W: Write> {
     predictor: &'a Predictor,
     options: Explain,
+    exif: Exif,
     format: Format,
     /// Where pictures go, where there are any.
     places: Option<Places>,
@@ -40,8 +41,15 @@ pub(super) struct Explainer<'a, W: Write> {
 
 impl<'a, W: Write> Explainer<'a, W> {
     /// Draws nothing.
-    pub(super) fn new(predictor: &'a Predictor, options: Explain, format: Format, out: W, quiet: bool) -> Self {
-        Self { predictor, options, format, places: None, to_stdout: false, out, quiet, done: 0, failed: 0 }
+    pub(super) fn new(
+        predictor: &'a Predictor,
+        options: Explain,
+        exif: Exif,
+        format: Format,
+        out: W,
+        quiet: bool,
+    ) -> Self {
+        Self { predictor, options, exif, format, places: None, to_stdout: false, out, quiet, done: 0, failed: 0 }
     }
 
     /// Draws pictures, on standard output perhaps, where nothing else is written then.
@@ -89,10 +97,11 @@ impl<'a, W: Write> Explainer<'a, W> {
 
     /// The explanation of a picture, and the picture with its heat.
     fn picture(&self, bytes: &[u8], name: &Path, spec: &ImageSpec) -> Result<Found, Trouble> {
-        let sample = Sample::image_bytes(name, bytes, self.predictor.input())
+        let sample = Sample::image_bytes_as(name, bytes, self.predictor.input(), self.exif)
             .map_err(|error| Trouble::Input(error.to_string()))?;
         let explanation = self.predictor.explain(&sample, &self.options)?;
-        let thumbnail = data::image::thumbnail(bytes, name, SIDE).map_err(|error| Trouble::Input(error.to_string()))?;
+        let thumbnail =
+            data::image::thumbnail(bytes, name, SIDE, self.exif).map_err(|error| Trouble::Input(error.to_string()))?;
         let Evidence::Heat(heat) = &explanation.evidence else { return Ok((explanation, None)) };
         let sheet = sheet(name, &explanation, heat, &thumbnail, spec)
             .ok_or_else(|| Trouble::Input("the heat could not be drawn".to_owned()))?;

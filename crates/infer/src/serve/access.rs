@@ -13,7 +13,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Server;
-use super::body::forget;
 use super::log::Record;
 use super::problem::{Kind, Problem};
 
@@ -59,13 +58,10 @@ pub(crate) async fn guard(State(server): State<Arc<Server>>, mut request: Reques
         }),
     };
     server.metrics.in_flight.inc();
+    let bodied = !request.body().is_end_stream();
     let mut response = match allowed(&server, &request, route.as_deref()) {
         Ok(()) => next.run(request).await,
-        Err(problem) => {
-            let (parts, body) = request.into_parts();
-            forget(&parts.headers, body).await;
-            problem.into_response()
-        }
+        Err(problem) => problem.into_response(),
     };
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
@@ -77,7 +73,9 @@ pub(crate) async fn guard(State(server): State<Arc<Server>>, mut request: Reques
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", id);
     }
-    if server.is_draining() {
+    // Of a body that nobody has read to its end the connection makes nothing more.
+    let unread = bodied && entry.visit.0.load(Ordering::Relaxed) == 0;
+    if unread || server.is_draining() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     entry.done(

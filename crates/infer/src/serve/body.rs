@@ -13,10 +13,6 @@ use super::problem::{Kind, Problem};
 
 /// Bodies of the largest size that may lie in memory at once.
 const BODIES: usize = 16;
-/// Bytes of a refused body that are read and forgotten, so that the client gets to read why it was refused.
-const FORGOTTEN: usize = 64 << 20;
-/// How long that may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How much of bodies is taken, and how much is held by all requests together.
 #[derive(Debug)]
@@ -63,20 +59,13 @@ impl Bodies {
     /// Reads `body` to its end.
     pub(crate) async fn read(self: &Arc<Self>, headers: &HeaderMap, mut body: Body) -> Result<Held, Problem> {
         let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        let read = if declared.is_some_and(|length| length > self.most as u64) {
-            Err(self.too_large())
-        } else {
-            let waited = timeout(self.wait, self.collect(&mut body, declared)).await;
-            waited.unwrap_or_else(|_| {
-                let seconds = self.wait.as_secs_f64();
-                Err(Problem::new(Kind::BodyTimeout, format!("expected the whole body within {seconds} s")))
-            })
-        };
-        let of_use = |problem: &Problem| matches!(problem.kind, Kind::BodyTooLarge | Kind::Overloaded);
-        if read.as_ref().is_err_and(of_use) {
-            forget(headers, body).await;
+        if declared.is_some_and(|length| length > self.most as u64) {
+            return Err(self.too_large());
         }
-        read
+        timeout(self.wait, self.collect(&mut body, declared)).await.unwrap_or_else(|_| {
+            let seconds = self.wait.as_secs_f64();
+            Err(Problem::new(Kind::BodyTimeout, format!("expected the whole body within {seconds} s")))
+        })
     }
 
     fn too_large(&self) -> Problem {
@@ -129,22 +118,4 @@ async fn frame(body: &mut Body) -> Result<Option<Bytes>, Problem> {
             }
         }
     }
-}
-
-/// Reads what is left of a body whose request is refused: closing the connection at once would reset it, and many clients then never read
-/// the answer. One that waits for `100 Continue` sends nothing.
-pub(crate) async fn forget(headers: &HeaderMap, mut body: Body) {
-    if headers.contains_key(header::EXPECT) {
-        return;
-    }
-    let reading = async {
-        let mut read = 0;
-        while let Ok(Some(data)) = frame(&mut body).await {
-            read += data.len();
-            if read > FORGOTTEN {
-                break;
-            }
-        }
-    };
-    let _ = timeout(PATIENCE, reading).await;
 }

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Server;
 use super::access::Peer;
+use super::owed::Owed;
 use super::problem::{Kind, Problem};
 use super::stream::Patient;
 
@@ -55,9 +56,9 @@ pub(crate) async fn serve(
 ) -> usize {
     let (ending, ended) = watch::channel(());
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let busy = Arc::new(AtomicUsize::new(0));
+    let owed = Owed::default();
     let accept =
-        Accept { server: server.clone(), router, limits, ended, alive, busy: busy.clone(), told: Arc::default() };
+        Accept { server: server.clone(), router, limits, ended, alive, owed: owed.clone(), told: Arc::default() };
     tokio::select! {
         biased;
         () = stop => {}
@@ -70,7 +71,7 @@ pub(crate) async fn serve(
     drop(accept);
     let _ = ending.send(());
     let _ = timeout(limits.drain, all_gone.recv()).await;
-    busy.load(Ordering::SeqCst)
+    owed.all()
 }
 
 struct Accept {
@@ -80,8 +81,8 @@ struct Accept {
     ended: watch::Receiver<()>,
     /// Every connection holds one: when all are gone, so are they.
     alive: mpsc::Sender<()>,
-    /// Requests that are being answered.
-    busy: Arc<AtomicUsize>,
+    /// Requests and answers under way.
+    owed: Owed,
     told: Arc<AtomicUsize>,
 }
 
@@ -138,10 +139,10 @@ impl Accept {
             return;
         }
         let _ = stream.set_nodelay(true);
-        let (router, limits, busy) = (self.router.clone(), self.limits, self.busy.clone());
+        let (router, limits, owed) = (self.router.clone(), self.limits, self.owed.another());
         let (ended, alive) = (self.ended.clone(), self.alive.clone());
         tokio::spawn(async move {
-            talk(stream, peer, router, limits.head, ended, busy).await;
+            talk(stream, peer, router, limits.head, ended, owed).await;
             drop((closing, alive));
         });
     }
@@ -156,24 +157,6 @@ impl Drop for Open {
     }
 }
 
-/// A request that is being answered, counted.
-struct Busy<'a>(&'a AtomicUsize, &'a AtomicUsize);
-
-impl<'a> Busy<'a> {
-    fn new(all: &'a AtomicUsize, own: &'a AtomicUsize) -> Self {
-        all.fetch_add(1, Ordering::SeqCst);
-        own.fetch_add(1, Ordering::SeqCst);
-        Self(all, own)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-        self.1.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// Answers the requests of one connection.
 async fn talk(
     stream: TcpStream,
@@ -181,12 +164,11 @@ async fn talk(
     router: Router,
     head: Duration,
     mut ended: watch::Receiver<()>,
-    busy: Arc<AtomicUsize>,
+    owed: Owed,
 ) {
-    let own = AtomicUsize::new(0);
     let service = service_fn(|request: Request<Incoming>| {
         let mut router = router.clone();
-        let counted = Busy::new(&busy, &own);
+        let counted = owed.debt();
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
@@ -197,7 +179,8 @@ async fn talk(
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD).max_headers(HEADERS);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(Patient::new(stream, STALLED)), service));
+    let mut connection =
+        pin!(http.serve_connection(TokioIo::new(Patient::new(stream, STALLED, owed.clone())), service));
     tokio::select! {
         // What a client did to its connection is its own matter.
         _ = connection.as_mut() => return,
@@ -213,7 +196,7 @@ async fn talk(
         tokio::select! {
             _ = connection.as_mut() => return,
             () = sleep(LAST_CALL) => {
-                if own.load(Ordering::SeqCst) == 0 {
+                if owed.is_even() {
                     return;
                 }
             }

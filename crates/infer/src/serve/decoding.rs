@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use data::{ImageSpec, image};
-use infer::Sample;
+use infer::{Exif, Sample};
 use tokio::sync::Semaphore;
 
 use super::loaded::Loaded;
@@ -16,22 +16,29 @@ use super::problem::{Kind, Problem};
 
 /// Bytes that are parsed where they arrived: a thread would take longer to wake up.
 const SMALL_BODY: usize = 16 << 10;
-/// Pixels of which the same is true.
+/// Bytes of text that only one thread parses at a time: in memory JSON is many times as long.
+const LARGE_BODY: usize = 1 << 20;
+/// Pixels of which the same is true as of [`SMALL_BODY`].
 const SMALL_IMAGE: u64 = 128 * 128;
 
 /// Threads for decoding, and what they take on.
 #[derive(Debug)]
 pub(crate) struct Decoders {
     threads: Arc<Semaphore>,
+    /// Who parses a large text.
+    large: Arc<Semaphore>,
     pixels: u64,
+    /// What becomes of the orientation of photos.
+    pub(crate) exif: Exif,
     wait: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Decoders {
     /// `threads` at once; images of at most `pixels`, for at most `wait` each.
-    pub(crate) fn new(threads: usize, pixels: u64, wait: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { threads: Arc::new(Semaphore::new(threads)), pixels, wait, metrics }
+    pub(crate) fn new(threads: usize, pixels: u64, exif: Exif, wait: Duration, metrics: Arc<Metrics>) -> Self {
+        let [threads, large] = [threads, 1].map(|most| Arc::new(Semaphore::new(most)));
+        Self { threads, large, pixels, exif, wait, metrics }
     }
 
     /// Decodes the image file `bytes` for `model`. `name` stands for it in messages.
@@ -42,13 +49,13 @@ impl Decoders {
         };
         let small = bytes.len() <= SMALL_BODY && spec.height * spec.width <= SMALL_IMAGE as usize;
         let sample = if small && self.declared(name, &bytes)? <= SMALL_IMAGE {
-            decode(name, &bytes, model)
+            decode(name, &bytes, model, self.exif)
         } else {
             let (name, model) = (name.to_owned(), model.clone());
-            let most = self.pixels;
+            let (most, exif) = (self.pixels, self.exif);
             self.thread(move || {
                 check(&name, &bytes, most)?;
-                decode(&name, &bytes, &model)
+                decode(&name, &bytes, &model, exif)
             })
             .await
         };
@@ -66,7 +73,18 @@ impl Decoders {
         len: usize,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        if len <= SMALL_BODY { work() } else { self.thread(work).await }
+        if len <= SMALL_BODY {
+            return work();
+        }
+        let alone = match self.large.clone() {
+            large if len > LARGE_BODY => large.acquire_owned().await.ok(),
+            _ => None,
+        };
+        let work = move || {
+            let _alone = alone;
+            work()
+        };
+        self.thread(work).await
     }
 
     /// Does `work` in one of the threads. One that isn't waited for any longer keeps its thread until it ends.
@@ -96,7 +114,7 @@ impl Decoders {
 
 /// Pixels that the header of an image declares, if they aren't too many.
 fn check(name: &str, bytes: &[u8], most: u64) -> Result<u64, Problem> {
-    let header = image::probe_bytes(bytes, Path::new(name)).map_err(unreadable)?;
+    let header = image::probe_bytes(bytes, Path::new(name), Exif::Ignored).map_err(unreadable)?;
     let pixels = u64::from(header.width) * u64::from(header.height);
     if pixels > most {
         let detail = format!(
@@ -108,8 +126,8 @@ fn check(name: &str, bytes: &[u8], most: u64) -> Result<u64, Problem> {
     Ok(pixels)
 }
 
-fn decode(name: &str, bytes: &[u8], model: &Loaded) -> Result<Sample, Problem> {
-    Sample::image_bytes(Path::new(name), bytes, model.predictor.input()).map_err(|error| match error {
+fn decode(name: &str, bytes: &[u8], model: &Loaded, exif: Exif) -> Result<Sample, Problem> {
+    Sample::image_bytes_as(Path::new(name), bytes, model.predictor.input(), exif).map_err(|error| match error {
         infer::Error::Data(error) => unreadable(error),
         error => Problem::new(Kind::WrongInput, error.to_string()),
     })

@@ -2,7 +2,6 @@
 //! it, beside the network's own thread, and few wait for it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
@@ -52,9 +51,7 @@ pub(crate) async fn explain(
     let query = Query::of(&parts.uri, &["class", "method", "baseline", "steps", "patch", "top_k"])?;
     let options = options(&query, &model)?;
     let writes = v1::writes(&query, &model)?;
-    let body = server.bodies.read(&parts.headers, body).await?;
-    visit.0.store(body.bytes.len() as u64, Ordering::Relaxed);
-    let _slot = server.slot().await?;
+    let (body, _slot) = server.begin(&visit, &parts, body).await?;
     let _place = server.explainers.waiting.try_acquire().map_err(|_| {
         Problem::new(Kind::Overloaded, format!("{WAITING} explanations are being worked on already; try again"))
     })?;
@@ -111,7 +108,7 @@ async fn decode(
         Raw::Ready(sample) => Ok((source, None, sample)),
         Raw::Image(bytes) => {
             let sample = server.decoders.image(&source, bytes.clone(), model).await?;
-            let header = image::probe_bytes(&bytes, source.as_ref()).ok();
+            let header = image::probe_bytes(&bytes, source.as_ref(), server.decoders.exif).ok();
             let framing = header.zip(match model.predictor.input() {
                 InputSpec::Image(spec) => Some(spec),
                 InputSpec::Table(_) => None,

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::base64;
 use super::decoding::{Decoders, expected_pixels};
 use super::loaded::Loaded;
+use super::nesting;
 use super::problem::{Kind, Problem};
 use super::rows::{self, kind, too_many};
 
@@ -126,7 +127,7 @@ fn clean(name: &str) -> Option<String> {
 
 /// A body of JSON: an object with one key.
 fn json(bytes: &[u8], model: &Loaded, most: usize) -> Result<Asked, Problem> {
-    let object = object(bytes)?;
+    let object = object(bytes, model.predictor.input(), most)?;
     let keys = match model.predictor.input() {
         InputSpec::Table(_) => "`row` or `rows`",
         InputSpec::Image(_) => "`image`, `images` (base64) or `pixels`",
@@ -157,8 +158,9 @@ fn json(bytes: &[u8], model: &Loaded, most: usize) -> Result<Asked, Problem> {
     }
 }
 
-/// The object that `bytes` are.
-pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
+/// The object that `bytes` are, for at most `most` inputs.
+pub(crate) fn object(bytes: &[u8], input: &InputSpec, most: usize) -> Result<Map<String, Value>, Problem> {
+    nesting::check(bytes, input, most)?;
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(Problem::new(Kind::MalformedJson, format!("expected an object, found {}", kind(&other)))),

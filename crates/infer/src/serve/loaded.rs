@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use burn::tensor::Device;
 use data::InputSpec;
-use infer::{Predictor, Sample};
+use infer::{Exif, Predictor, Sample};
 use models::{ModelFile, ModelHeader};
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ pub(crate) struct Origin {
     pub(crate) top: usize,
     pub(crate) coverage: Option<f64>,
     pub(crate) calibrated: bool,
+    pub(crate) exif: Exif,
 }
 
 /// A model that is being served.
@@ -93,6 +94,7 @@ impl Origin {
         let input = match predictor.input() {
             InputSpec::Image(spec) => json!({
                 "kind": "image", "channels": spec.channels, "height": spec.height, "width": spec.width, "fit": spec.fit,
+                "exif": if self.exif == Exif::Applied { "applied" } else { "ignored" },
             }),
             InputSpec::Table(spec) => json!({
                 "kind": "table",

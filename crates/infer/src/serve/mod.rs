@@ -12,13 +12,16 @@ mod inputs;
 mod loaded;
 mod log;
 mod metrics;
+mod nesting;
 mod openapi;
 mod options;
+mod owed;
 mod page;
 mod problem;
 mod query;
 mod routes;
 mod rows;
+mod signals;
 mod stream;
 mod token;
 mod v1;
@@ -31,11 +34,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::body::Body;
+use axum::http::request::Parts;
 use serde_json::json;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::failure::{Failure, tell};
-use body::Bodies;
+use access::Visit;
+use body::{Bodies, Held};
 use decoding::Decoders;
 use engine::Engine;
 use explain::Explainers;
@@ -85,6 +91,13 @@ impl Server {
 
     fn replace(&self, model: Loaded) {
         *self.model.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(model);
+    }
+
+    /// Reads a request's body, and takes a place among the requests that are worked on: slow clients hold none.
+    async fn begin(&self, visit: &Visit, parts: &Parts, body: Body) -> Result<(Held, SemaphorePermit<'_>), Problem> {
+        let body = self.bodies.read(&parts.headers, body).await?;
+        visit.0.store(body.bytes.len() as u64, Ordering::Relaxed);
+        Ok((body, self.slot().await?))
     }
 
     /// A place among the requests that are worked on. A short wait for one costs less than refusing whoever asks again at once.
@@ -141,11 +154,11 @@ impl Serve {
         }
         let (engine, network) = Engine::start(self.batching(), metrics.clone()).context("cannot start a thread")?;
         let log = Log::start(self.log).context("cannot start a thread")?;
-        let decoders = Decoders::new(self.threads(), self.max_pixels, self.decode_timeout, metrics.clone());
+        let decoders =
+            Decoders::new(self.threads(), self.max_pixels, origin.exif, self.decode_timeout, metrics.clone());
         let started =
             format!("serving {} ({}, version {}) at http://{address}", origin.name, selected.name, model.version);
         let more = json!({ "url": format!("http://{address}"), "model": origin.name, "version": model.version });
-        log.event("started", started, more);
         let server = Arc::new(Server {
             model: RwLock::new(Arc::new(model)),
             origin,
@@ -160,7 +173,7 @@ impl Serve {
             slots: Semaphore::new(self.max_requests),
             draining: AtomicBool::new(false),
         });
-        let lost = self.live(&server, listener, connections)?;
+        let lost = self.live(&server, listener, connections, || server.log.event("started", started, more))?;
         server.engine.close();
         let ended = network.join();
         server.log.event("ended", format!("ended; {lost} requests were given up"), json!({ "lost": lost }));
@@ -190,14 +203,22 @@ impl Serve {
         })
     }
 
-    /// The runtime's life: the server on it, until it ends.
-    fn live(&self, server: &Arc<Server>, listener: TcpListener, connections: usize) -> Result<usize, Failure> {
+    /// The runtime's life: the server on it, from where it has `started` until it ends.
+    fn live(
+        &self,
+        server: &Arc<Server>,
+        listener: TcpListener,
+        connections: usize,
+        started: impl FnOnce(),
+    ) -> Result<usize, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build();
         let runtime = runtime.context("cannot start threads")?;
         let lost = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).context("cannot listen")?;
-            let stop = stop().context("cannot wait for signals")?;
-            tokio::spawn(watch::watch(server.clone(), self.watch));
+            // Whoever reads that it has started may send a signal at once.
+            let (stop, hangup) = signals::listen().context("cannot wait for signals")?;
+            started();
+            tokio::spawn(watch::watch(server.clone(), self.watch, hangup));
             let limits = self.connections(connections);
             Ok::<_, anyhow::Error>(
                 connections::serve(server.clone(), routes::router(server.clone()), listener, limits, stop).await,
@@ -229,27 +250,5 @@ impl Serve {
             }
         }
         self.max_connections
-    }
-}
-
-/// Comes true when the process is asked to end; asked again, it ends at once.
-fn stop() -> std::io::Result<impl Future<Output = ()>> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        Ok(async move {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            tokio::spawn(async move {
-                let code = tokio::select! { _ = terminate.recv() => 143, _ = interrupt.recv() => 130 };
-                std::process::exit(code);
-            });
-        })
-    }
-    #[cfg(not(unix))]
-    {
-        Ok(async {
-            let _ = tokio::signal::ctrl_c().await;
-        })
     }
 }

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 
 use super::loaded::Origin;
 use super::{connections, engine, log};
+use crate::exif::Photos;
 use crate::failure::Failure;
 use crate::predict::{positive, share};
 use crate::runs;
@@ -35,6 +36,8 @@ pub(crate) struct Serve {
     /// Probabilities as the network was trained to give them: without the temperature that validation found
     #[arg(long)]
     no_calibration: bool,
+    #[command(flatten)]
+    pub(super) photos: Photos,
     /// auto, cpu, flex, ndarray, cuda, metal, vulkan, wgpu; with :N for one of several
     #[arg(long, env = "STRIATE_DEVICE", value_name = "NAME", default_value = "auto")]
     pub(super) device: String,
@@ -110,6 +113,7 @@ impl Serve {
             top: self.top_k,
             coverage: self.coverage,
             calibrated: !self.no_calibration,
+            exif: self.photos.exif(),
         })
     }
 

@@ -143,10 +143,6 @@ impl IntoResponse for Problem {
             Kind::Overloaded | Kind::Draining | Kind::Timeout => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
             }
-            // What is left of the body isn't waited for.
-            Kind::BodyTimeout | Kind::BodyTooLarge | Kind::HeadersTooLarge => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
             _ => {}
         }
         response.extensions_mut().insert(self);

@@ -1,5 +1,5 @@
-//! A connection's bytes, with what hyper has no setting for: a client that takes nothing of what is written is given up, and what hyper answers by itself, to
-//! what is no request, gets its reason.
+//! A connection's bytes, with what hyper has no setting for: a client that takes nothing of what is written is given up; one that still sends when the
+//! connection closes gets to read its answer; and what hyper answers by itself, to what is no request, gets its reason.
 
 use std::io;
 use std::pin::Pin;
@@ -10,26 +10,34 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::owed::{Debt, Owed};
 use super::problem::{Kind, Problem};
 
 /// How hyper's own refusals begin and end. Answers of ours have an id, and no body ends so.
 const REFUSAL: (&[u8], &[u8]) = (b"HTTP/1.1 4", b"\r\n\r\n");
 const ID: &[u8] = b"x-request-id:";
 
+/// Bytes that are read and forgotten once nothing more is answered, and how long that may take.
+const FORGOTTEN: usize = 64 << 20;
+const FORGETTING: Duration = Duration::from_secs(2);
+
 /// A stream whose writes fail once nothing could be written for a while.
 #[derive(Debug)]
 pub(crate) struct Patient {
     stream: TcpStream,
     patience: Duration,
-    /// Runs out while a write waits.
-    waiting: Option<Pin<Box<Sleep>>>,
+    owed: Owed,
+    /// Runs out while a write waits, which is owed until then.
+    waiting: Option<(Pin<Box<Sleep>>, Debt)>,
     /// What is written in the place of a refusal, and how much of it has been.
     instead: Option<(Vec<u8>, usize)>,
+    /// Once nothing more is written: until when, and how many bytes, are read and forgotten.
+    closing: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Patient {
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None, instead: None }
+    pub(crate) fn new(stream: TcpStream, patience: Duration, owed: Owed) -> Self {
+        Self { stream, patience, owed, waiting: None, instead: None, closing: None }
     }
 
     /// Writes `bytes`, or the problem that they are.
@@ -53,12 +61,25 @@ impl Patient {
             self.waiting = None;
             return written;
         }
-        let patience = self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let (patience, owed) = (self.patience, &self.owed);
+        let (waiting, _) = self.waiting.get_or_insert_with(|| (Box::pin(sleep(patience)), owed.debt()));
         if waiting.deadline() > Instant::now() {
             ready!(waiting.as_mut().poll(context));
         }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Reads and forgets what the client still sends. Closing a connection with unread bytes resets it, and the client then loses the answer that it
+    /// hasn't come to read.
+    fn forget(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some((until, left)) = &mut self.closing else { return Poll::Ready(Ok(())) };
+        let mut part = [0; 8 << 10];
+        while *left > 0 && until.as_mut().poll(context).is_pending() {
+            let mut buffer = ReadBuf::new(&mut part);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            *left = if buffer.filled().is_empty() { 0 } else { left.saturating_sub(buffer.filled().len()) };
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -100,7 +121,11 @@ impl AsyncWrite for Patient {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if self.closing.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.closing = Some((Box::pin(sleep(FORGETTING)), FORGOTTEN));
+        }
+        self.forget(context)
     }
 }
 

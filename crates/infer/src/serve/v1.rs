@@ -1,7 +1,6 @@
 //! `/v1`: predictions by the schema that `infer predict --format jsonl` writes, and what the model is.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -49,9 +48,7 @@ async fn answer(server: &Server, visit: &Visit, request: Request, batch: bool) -
     let (parts, body) = request.into_parts();
     let model = server.model();
     let writes = writes(&Query::of(&parts.uri, &["top_k"])?, &model)?;
-    let body = server.bodies.read(&parts.headers, body).await?;
-    visit.0.store(body.bytes.len() as u64, Ordering::Relaxed);
-    let _slot = server.slot().await?;
+    let (body, _slot) = server.begin(visit, &parts, body).await?;
     let coming = server.engine.announce();
     server
         .in_time(async {

@@ -1,7 +1,6 @@
 //! `/v2`: the Open Inference Protocol, for clients that speak it already. Images are one tensor `input`, rows a tensor for each column.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
@@ -80,9 +79,7 @@ pub(crate) async fn infer(
             "expected tensors in JSON, found binary ones; this server has no such extension",
         ));
     }
-    let body = server.bodies.read(&parts.headers, body).await?;
-    visit.0.store(body.bytes.len() as u64, Ordering::Relaxed);
-    let _slot = server.slot().await?;
+    let (body, _slot) = server.begin(&visit, &parts, body).await?;
     let coming = server.engine.announce();
     server
         .in_time(async {
@@ -189,7 +186,7 @@ struct Asked {
 
 fn parse(bytes: &[u8], model: &Loaded, most: usize) -> Result<Asked, Problem> {
     let malformed = |error: serde_json::Error| Problem::new(Kind::MalformedJson, error.to_string());
-    let mut body = object(bytes)?;
+    let mut body = object(bytes, model.predictor.input(), most)?;
     let id = match body.remove("id") {
         None | Some(Value::Null) => None,
         Some(Value::String(id)) if id.len() <= 256 => Some(id),
