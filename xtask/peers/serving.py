@@ -4,14 +4,19 @@
     cargo build -p infer --examples --bins
     python serving.py MODEL PICTURE [--onnx MODEL.onnx] [--only half,overload,memory,slow,terminate,peer] [--repeat 3]
 
-MODEL is a model file or a run's folder, PICTURE an image that it takes. Client and server share the machine: what is measured is both. --onnx names what
-`infer export MODEL --onnx` wrote; the peer then needs fastapi, uvicorn, onnxruntime, numpy and pillow in this Python. Prints one line for each measurement.
+MODEL is a model file or a run's folder, PICTURE an image that it takes. Client and server share the machine: what is measured is both. The saturating rate is
+wrk's (Debian's package `wrk`, or what WRK names), latencies at a constant rate are oha's too, where OHA names it or it is in the PATH (`cargo install oha`);
+our own driver (crates/infer/examples/load.rs) stands beside both, and measures what neither can: refusals apart from answers, slow connections, the end. --onnx
+names what `infer export MODEL --onnx` wrote; the peer then needs fastapi, uvicorn, onnxruntime, numpy and pillow in this Python. Prints one line for each
+measurement.
 """
 
 import argparse
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import socket
 import statistics
@@ -23,6 +28,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+
+
+WRK = os.environ.get("WRK") or shutil.which("wrk")
+OHA = os.environ.get("OHA") or shutil.which("oha")
+# What wrk is to send, and what it is to say of it.
+SCRIPT = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/octet-stream"
+wrk.body = io.open(os.getenv("PICTURE"), "rb"):read("*a")
+function done(summary, latency)
+    local errors = summary.errors
+    local lost = errors.connect + errors.read + errors.write + errors.timeout
+    io.write(string.format('{"requests": %d, "micros": %d, "refused": %d, "lost": %d, "p50": %d, "p99": %d}',
+        summary.requests, summary.duration, errors.status, lost, latency:percentile(50), latency:percentile(99)))
+end
+"""
 
 
 class Server:
@@ -61,6 +82,28 @@ def load(address, picture, *options, path=None):
     return json.loads(subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout)
 
 
+def wrk(address, picture, connections=64, seconds=5, path="/v1/predict"):
+    """What wrk says of so many connections that ask again at once; good answers a second, milliseconds."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(SCRIPT)
+        script.flush()
+        command = [WRK, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name, f"http://{address}{path}"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "PICTURE": str(picture)}).stdout
+    seen = json.loads(re.search(r"\{.*\}", said)[0])
+    good = seen["requests"] - seen["refused"]
+    return {"good_per_second": good / seen["micros"] * 1e6, "p99_ms": seen["p99"] / 1e3, "refused": seen["refused"], "lost": seen["lost"]}
+
+
+def oha(address, picture, asked, seconds):
+    """What oha says of a constant rate, a latency counting from when its request was due: median and p99 in milliseconds, and what was not answered."""
+    command = [OHA, "--no-tui", "--output-format", "json", "-z", f"{seconds}s", "-c", "64", "-q", str(round(asked)), "--latency-correction"]
+    command += ["-m", "POST", "-D", str(picture), "-T", "application/octet-stream", f"http://{address}/v1/predict"]
+    seen = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    of = seen["latencyPercentiles"]
+    failed = sum(count for status, count in seen["statusCodeDistribution"].items() if status != "200")
+    return {"p50_ms": of["p50"] * 1e3, "p99_ms": of["p99"] * 1e3, "a_second": seen["summary"]["requestsPerSec"], "failed": failed}
+
+
 def say(what, **figures):
     print(f"{what}: " + ", ".join(f"{name} {value}" for name, value in figures.items()), flush=True)
 
@@ -73,46 +116,61 @@ def spread(values):
     return f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
 
 
-def saturating(server, picture, seconds=5):
-    return load(server.address, picture, "--connections", 64, "--seconds", seconds)["good_per_second"]
+def saturating(server, picture, seconds=5, path="/v1/predict"):
+    if WRK:
+        return wrk(server.address, picture, seconds=seconds, path=path)["good_per_second"]
+    return load(server.address, picture, "--connections", 64, "--seconds", seconds, path=path)["good_per_second"]
 
 
 def half(args):
     """p99 at half the saturating load."""
     server = serve(args.model)
-    alone = load(server.address, args.picture, "--connections", 1, "--seconds", 3)
+    alone = load(server.address, args.picture, "--connections", 1, "--seconds", 2)
     say("one connection", a_second=rate(alone), p50_ms=alone["good_ms"][0], p99_ms=alone["good_ms"][1])
-    full, found = [], []
+    full, own, found, others = [], [], [], []
     for _ in range(args.repeat):
-        full.append(saturating(server, args.picture))
-        seen = load(server.address, args.picture, "--connections", 64, "--rate", full[-1] / 2, "--seconds", 10)
+        full.append(saturating(server, args.picture, 4))
+        own.append(load(server.address, args.picture, "--connections", 64, "--seconds", 3)["good_per_second"])
+        seen = load(server.address, args.picture, "--connections", 64, "--rate", full[-1] / 2, "--seconds", 8)
         found.append((seen["good_ms"], seen["good"] / seen["seconds"], seen["refused"] + seen["other"] + seen["lost"]))
-    say("saturated", a_second=spread(full))
+        if OHA:
+            others.append(oha(server.address, args.picture, full[-1] / 2, 8))
+    say("saturated", by="wrk" if WRK else "our driver", a_second=spread(full), by_our_driver=spread(own))
     say(
-        "half of it",
+        "half of it, by our driver",
         a_second=spread([one[1] for one in found]),
         p50_ms=spread([one[0][0] for one in found]),
         p99_ms=spread([one[0][1] for one in found]),
         not_answered=sum(one[2] for one in found),
     )
+    if others:
+        figures = {name: spread([one[name] for one in others]) for name in ("a_second", "p50_ms", "p99_ms")}
+        say("half of it, by oha", **figures, failed=sum(one["failed"] for one in others))
     server.end()
 
 
 def overload(args):
     """Ten times as many requests at once as the server takes on, and what comes after."""
     server = serve(args.model, "--max-requests", "64")
-    kept, refusals, after = [], [], []
+    kept, kept_wrk, refusals, after = [], [], [], []
     for _ in range(args.repeat):
-        before = load(server.address, args.picture, "--connections", 64, "--seconds", 5)
-        seen = load(server.address, args.picture, "--connections", 640, "--seconds", 10)
+        before = load(server.address, args.picture, "--connections", 64, "--seconds", 4)
+        seen = load(server.address, args.picture, "--connections", 640, "--seconds", 8)
         back = load(server.address, args.picture, "--connections", 64, "--seconds", 2)
-        kept.append(100 * seen["good_per_second"] / before["good_per_second"])
+        again = load(server.address, args.picture, "--connections", 64, "--seconds", 2)
+        usual = (before["good_per_second"] + again["good_per_second"]) / 2
+        kept.append(100 * seen["good_per_second"] / usual)
         refusals.append(seen["refused_ms"][1] or 0)
-        after.append(100 * back["good_per_second"] / before["good_per_second"])
-        say("640 clients for 64 places", good=seen["good"], refused=seen["refused"], other=seen["other"], lost=seen["lost"])
+        after.append(100 * back["good_per_second"] / usual)
+        say("640 clients for 64 places", good=seen["good"], refused=seen["refused"], other=seen["other"], lost=seen["lost"], good_p99_ms=seen["good_ms"][1])
+        if WRK:
+            few, many = (wrk(server.address, args.picture, connections, 4) for connections in (64, 640))
+            kept_wrk.append(100 * many["good_per_second"] / few["good_per_second"])
     say("overload", goodput_kept_percent=spread(kept), p99_of_refusals_ms=spread(refusals), next_two_seconds_percent=spread(after))
-    rated = saturating(server, args.picture)
-    seen = load(server.address, args.picture, "--connections", 640, "--rate", 10 * rated, "--seconds", 10)
+    if kept_wrk:
+        say("overload, by wrk", goodput_kept_percent=spread(kept_wrk))
+    rated = saturating(server, args.picture, 3)
+    seen = load(server.address, args.picture, "--connections", 640, "--rate", 10 * rated, "--seconds", 5)
     say("ten times the rate", good=rate(seen), of=round(rated), refused=seen["refused"], refused_p99_ms=seen["refused_ms"][1])
     server.end()
 
@@ -134,12 +192,13 @@ def slow(args):
     """2,000 connections that never come to the end of their headers, beside honest clients at half the saturating load."""
     server = serve(args.model)
     asked = saturating(server, args.picture) / 2
-    for _ in range(args.repeat):
-        steady = ["--connections", 64, "--rate", asked, "--seconds"]
-        without = load(server.address, args.picture, *steady, 10)
-        beside = load(server.address, args.picture, *steady, args.slow_seconds, "--slow", 2000)
-        more = 100 * (beside["good_ms"][1] / without["good_ms"][1] - 1)
-        say("2,000 slow connections", p99_ms=beside["good_ms"][1], without=without["good_ms"][1], more_percent=f"{more:.0f}", lost=beside["lost"])
+    steady = ["--connections", 64, "--rate", asked, "--seconds"]
+    before = load(server.address, args.picture, *steady, 10)["good_ms"][1]
+    beside = load(server.address, args.picture, *steady, args.slow_seconds, "--slow", 2000)
+    after = load(server.address, args.picture, *steady, 10)["good_ms"][1]
+    p99 = beside["good_ms"][1]
+    more = 100 * (p99 / ((before + after) / 2) - 1)
+    say("2,000 slow connections", p99_ms=p99, before=before, after=after, more_percent=f"{more:.0f}", lost=beside["lost"], refused=beside["refused"])
     server.end()
 
 
@@ -182,8 +241,8 @@ def peer(args):
         load(other.address, args.picture, "--connections", 64, "--seconds", 2, path="/predict")
         ours, theirs = [], []
         for _ in range(args.repeat):
-            theirs.append(load(other.address, args.picture, "--connections", 64, "--seconds", 5, path="/predict")["good_per_second"])
-            ours.append(saturating(server, args.picture))
+            theirs.append(saturating(other, args.picture, 4, path="/predict"))
+            ours.append(saturating(server, args.picture, 4))
         say(
             f"uvicorn with {workers} workers",
             ours_a_second=spread(ours),
@@ -204,6 +263,7 @@ def main():
     parser.add_argument("--slow-seconds", type=int, default=60)
     parser.add_argument("--terminations", type=int, default=100)
     args = parser.parse_args()
+    say("measured with", wrk=WRK, oha=OHA, processors=os.cpu_count(), load=os.getloadavg()[0])
     for name in args.only.split(","):
         if name != "peer" or args.onnx:
             globals()[name](args)
