@@ -244,7 +244,22 @@ fn a_refused_body_is_read_far_enough_for_its_answer_to_arrive() {
         assert_eq!(server.send(&request("POST", "/v1/predict", &with, &large)).problem(), "body-too-large");
         assert_eq!(server.send(&request("POST", "/v1/predict", &[], &large)).problem(), "unauthorized");
     }
+    drop(server);
+    let server = scratch.serve("model.safetensors", &[]);
+    for (method, path, problem) in [
+        ("POST", "/v2/models/other/infer", "unknown-model"),
+        ("POST", "/v2/models/model/versions/9/infer", "unknown-version"),
+        ("POST", "/v1/predict?colour=red", "malformed-request"),
+        ("POST", "/v1/explain?steps=0", "malformed-request"),
+        ("POST", "/v1", "not-found"),
+        ("PUT", "/v1/predict", "method-not-allowed"),
+    ] {
+        let refused = server.send(&request(method, path, &[], &large));
+        assert_eq!((refused.problem().as_str(), refused.header("connection")), (problem, Some("close")), "{path}");
+    }
     // One that asks first is told before it sends anything.
+    let server =
+        scratch.serve_with("model.safetensors", &["--max-body", "1K"], &[("STRIATE_TOKEN", "a-long-enough-token")]);
     let mut asking = server.connect();
     let head = "POST /v1/predict HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 4194304\r\n";
     write!(asking, "{head}authorization: Bearer a-long-enough-token\r\n\r\n").unwrap();
