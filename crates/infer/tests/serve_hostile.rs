@@ -254,7 +254,10 @@ fn a_refused_body_is_read_far_enough_for_its_answer_to_arrive() {
         ("POST", "/v1", "not-found"),
         ("PUT", "/v1/predict", "method-not-allowed"),
     ] {
-        let refused = server.send(&request(method, path, &[], &large));
+        // A client that reads nothing before it has sent everything.
+        let mut sending = server.connect();
+        sending.write_all(&request(method, path, &[], &large)).unwrap();
+        let refused = answer(&mut sending).unwrap();
         assert_eq!((refused.problem().as_str(), refused.header("connection")), (problem, Some("close")), "{path}");
     }
     // One that asks first is told before it sends anything.
