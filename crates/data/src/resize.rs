@@ -2,17 +2,12 @@
 //! same pixels whatever version of an image library reads them. Filters are widened by the scale when shrinking (as Pillow's are),
 //! so that nothing aliases.
 
-use std::ops::Range;
+mod taps;
 
 use serde::Serialize;
 
-use crate::{Filter, Fit, ImageSpec};
-
-/// The source pixels of one output pixel along an axis: the first of them, and their weights, whose sum is one.
-struct Taps {
-    first: usize,
-    weights: Vec<f32>,
-}
+use crate::{Fit, ImageSpec};
+use taps::Taps;
 
 /// Which part of a picture a network sees, and where in its input that part lies. Rows first, then columns.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -57,125 +52,133 @@ impl ImageSpec {
 
 /// Resizes `pixels`, `[height, width, channels]` with `size` = [height, width], as `spec` asks: `[channels, height, width]`.
 pub(crate) fn fit(pixels: &[u8], size: [usize; 2], spec: &ImageSpec) -> Vec<u8> {
-    let (channels, target) = (spec.channels, [spec.height, spec.width]);
     let framing = spec.framing(size);
-    let [rows, columns] =
-        [0, 1].map(|side| taps(size[side], framing.start[side], framing.span[side], framing.size[side], spec.filter));
-    let inner = framing.size;
-    let inner_pixels = if inner == size {
-        pixels.iter().map(|&value| f32::from(value)).collect()
-    } else if size[0] * inner[1] <= inner[0] * size[1] {
+    let mut out = Planes { values: vec![0; spec.channels * spec.height * spec.width], spec, framing };
+    if framing.size == size {
+        pixels.chunks_exact(size[1] * spec.channels).enumerate().for_each(|(row, line)| out.copy(row, line));
+        return out.values;
+    }
+    let [rows, columns] = [0, 1]
+        .map(|side| Taps::new(size[side], framing.start[side], framing.span[side], framing.size[side], spec.filter));
+    if size[0] * framing.size[1] <= framing.size[0] * size[1] {
         // The order that keeps less in between: a long thin picture must not cost more memory than a square one.
-        let used = used(&rows);
-        let between = horizontal(
-            &pixels[used.start * size[1] * channels..used.end * size[1] * channels],
-            size[1],
-            channels,
-            &columns,
-        );
-        vertical(&between, inner[1] * channels, &rows, used.start)
+        columns_first(pixels, size[1], &rows, &columns, &mut out);
     } else {
-        let between = vertical(pixels, size[1] * channels, &rows, 0);
-        horizontal(&between, size[1], channels, &columns)
-    };
-    place(&inner_pixels, &framing, channels, target)
+        rows_first(pixels, size[1], &rows, &columns, &mut out);
+    }
+    out.values
 }
 
-/// Puts `[height, width, channels]` into the middle of black `[channels, height, width]`.
-fn place(pixels: &[f32], framing: &Framing, channels: usize, [height, width]: [usize; 2]) -> Vec<u8> {
-    let mut out = vec![0; channels * height * width];
-    let [top, left] = framing.place;
-    for (y, row) in pixels.chunks_exact(framing.size[1] * channels).enumerate() {
-        for (x, pixel) in row.chunks_exact(channels).enumerate() {
-            for (channel, value) in pixel.iter().enumerate() {
-                out[(channel * height + top + y) * width + left + x] = (value + 0.5).clamp(0.0, 255.0) as u8;
-            }
+/// `pixels` are `width` wide.
+fn columns_first(pixels: &[u8], width: usize, rows: &Taps, columns: &Taps, out: &mut Planes<'_>) {
+    let (channels, used) = (out.spec.channels, rows.used());
+    let (source, len) = (width * channels, columns.len() * channels);
+    let mut between = vec![0.0; used.len() * len];
+    let mut line = vec![0.0; source + 1];
+    let lines = pixels[used.start * source..used.end * source].chunks_exact(source);
+    for (pixels, to) in lines.zip(between.chunks_exact_mut(len)) {
+        line.iter_mut().zip(pixels).for_each(|(to, &value)| *to = f32::from(value));
+        across(&line, channels, columns, to);
+    }
+    let mut line = vec![0.0; len];
+    for (row, (first, weights)) in rows.iter().enumerate() {
+        down(&between[(first - used.start) * len..], weights, &mut line);
+        out.round(row, &line);
+    }
+}
+
+/// `pixels` are `width` wide.
+fn rows_first(pixels: &[u8], width: usize, rows: &Taps, columns: &Taps, out: &mut Planes<'_>) {
+    let channels = out.spec.channels;
+    let source = width * channels;
+    let (mut line, mut narrow) = (vec![0.0; source + 1], vec![0.0; columns.len() * channels]);
+    for (row, (first, weights)) in rows.iter().enumerate() {
+        down(&pixels[first * source..], weights, &mut line[..source]);
+        across(&line, channels, columns, &mut narrow);
+        out.round(row, &narrow);
+    }
+}
+
+/// A row `[width, channels]`, behind which one more value can be read, to `[channels, columns]`.
+fn across(line: &[f32], channels: usize, columns: &Taps, to: &mut [f32]) {
+    if channels == 1 {
+        for (to, (first, weights)) in to.iter_mut().zip(columns.iter()) {
+            *to = line[first..].iter().zip(weights).fold(0.0, |sum, (value, weight)| sum + weight * value);
+        }
+        return;
+    }
+    let (red, rest) = to.split_at_mut(columns.len());
+    let (green, blue) = rest.split_at_mut(columns.len());
+    for (((red, green), blue), (first, weights)) in red.iter_mut().zip(green).zip(blue).zip(columns.iter()) {
+        // Four values make a vector, of which the last is the next pixel's and counts for nothing.
+        let mut sums = [0.0f32; 4];
+        let mut rest = &line[3 * first..];
+        for &weight in weights {
+            let Some(pixel) = rest.first_chunk::<4>() else { break };
+            sums = std::array::from_fn(|lane| sums[lane] + weight * pixel[lane]);
+            rest = &rest[3..];
+        }
+        [*red, *green, *blue, _] = sums;
+    }
+}
+
+/// Sums `weights.len()` rows as long as `to`, two at a time: filters that enlarge have no more.
+fn down<T: Copy + Into<f32>>(rows: &[T], weights: &[f32], to: &mut [f32]) {
+    let mut rows = rows.chunks_exact(to.len());
+    let (pairs, last) = weights.as_chunks::<2>();
+    to.fill(0.0);
+    for &[upper, lower] in pairs {
+        let (Some(above), Some(below)) = (rows.next(), rows.next()) else { return };
+        for ((sum, &above), &below) in to.iter_mut().zip(above).zip(below) {
+            *sum = *sum + upper * above.into() + lower * below.into();
         }
     }
-    out
-}
-
-/// The taps of `out` pixels that cover `window` source pixels from `start`, of `size` that there are.
-fn taps(size: usize, start: f64, window: f64, out: usize, filter: Filter) -> Vec<Taps> {
-    let step = window / out as f64;
-    let widen = step.max(1.0);
-    let radius = filter.radius() * widen;
-    let one = |at: usize| {
-        let centre = start + (at as f64 + 0.5) * step;
-        if filter == Filter::Nearest {
-            return Taps { first: (centre as usize).min(size - 1), weights: vec![1.0] };
-        }
-        let first = (centre - radius).floor().max(0.0) as usize;
-        let end = ((centre + radius).ceil() as usize).min(size);
-        let weights: Vec<f64> =
-            (first..end).map(|source| filter.weight((source as f64 + 0.5 - centre) / widen)).collect();
-        let sum: f64 = weights.iter().sum();
-        Taps { first, weights: weights.into_iter().map(|weight| (weight / sum) as f32).collect() }
-    };
-    (0..out).map(one).collect()
-}
-
-/// The source pixels that any of `taps` needs.
-fn used(taps: &[Taps]) -> Range<usize> {
-    let first = taps.iter().map(|taps| taps.first).min().unwrap_or(0);
-    let end = taps.iter().map(|taps| taps.first + taps.weights.len()).max().unwrap_or(0);
-    first..end
-}
-
-/// `[rows, width, channels]` to `[rows, taps, channels]`.
-fn horizontal<T: Copy + Into<f32>>(pixels: &[T], width: usize, channels: usize, taps: &[Taps]) -> Vec<f32> {
-    let mut out = Vec::with_capacity(pixels.len() / width.max(1) * taps.len());
-    for row in pixels.chunks_exact(width * channels) {
-        for Taps { first, weights } in taps {
-            let mut sums = [0.0f32; 3];
-            for (pixel, &weight) in row[first * channels..].chunks_exact(channels).zip(weights) {
-                for (sum, &value) in sums.iter_mut().zip(pixel) {
-                    *sum += weight * value.into();
-                }
-            }
-            out.extend_from_slice(&sums[..channels]);
-        }
+    if let ([weight], Some(row)) = (last, rows.next()) {
+        to.iter_mut().zip(row).for_each(|(sum, &value)| *sum += weight * value.into());
     }
-    out
 }
 
-/// `[rows, len]`, whose first row is number `offset`, to `[taps, len]`.
-fn vertical<T: Copy + Into<f32>>(pixels: &[T], len: usize, taps: &[Taps], offset: usize) -> Vec<f32> {
-    let mut out = vec![0.0f32; taps.len() * len];
-    for (sums, Taps { first, weights }) in out.chunks_exact_mut(len).zip(taps) {
-        for (row, &weight) in pixels[(first - offset) * len..].chunks_exact(len).zip(weights) {
-            for (sum, &value) in sums.iter_mut().zip(row) {
-                *sum += weight * value.into();
-            }
-        }
+/// A picture as the network takes it, `[channels, height, width]`, and where in it the resized one lies.
+struct Planes<'a> {
+    values: Vec<u8>,
+    spec: &'a ImageSpec,
+    framing: Framing,
+}
+
+impl Planes<'_> {
+    /// A row of each channel.
+    fn rows(&mut self, row: usize) -> impl Iterator<Item = &mut [u8]> {
+        let ImageSpec { height, width, .. } = *self.spec;
+        let Framing { place: [top, left], size: [_, columns], .. } = self.framing;
+        let plane = self.values.chunks_exact_mut(height * width);
+        plane.map(move |plane| &mut plane[(top + row) * width + left..][..columns])
     }
-    out
-}
 
-impl Filter {
-    /// How far it reaches, in output pixels.
-    fn radius(self) -> f64 {
-        match self {
-            Self::Nearest => 0.5,
-            Self::Triangle => 1.0,
-            Self::CatmullRom => 2.0,
-            Self::Lanczos3 => 3.0,
+    /// Pixels `[columns, channels]` as they are.
+    fn copy(&mut self, row: usize, pixels: &[u8]) {
+        let channels = self.spec.channels;
+        for (channel, to) in self.rows(row).enumerate() {
+            to.iter_mut().zip(pixels[channel..].iter().step_by(channels)).for_each(|(to, &value)| *to = value);
         }
     }
 
-    /// Its value at `x` (Keys 1981 with a = -0.5 for the bicubic one).
-    fn weight(self, x: f64) -> f64 {
-        let x = x.abs();
-        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
-        match self {
-            Self::Nearest => f64::from(u8::from(x <= 0.5)),
-            Self::Triangle => (1.0 - x).max(0.0),
-            Self::CatmullRom if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
-            Self::CatmullRom if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
-            Self::Lanczos3 if x < 3.0 => sinc(x) * sinc(x / 3.0),
-            _ => 0.0,
+    /// Sums `[channels, columns]`.
+    fn round(&mut self, row: usize, sums: &[f32]) {
+        let columns = self.framing.size[1];
+        for (to, sums) in self.rows(row).zip(sums.chunks_exact(columns)) {
+            to.iter_mut().zip(sums).for_each(|(to, sum)| *to = byte(*sum));
         }
     }
+}
+
+/// The whole number nearest to a sum, and no byte's neighbour: of two that are equally near the greater one.
+fn byte(sum: f32) -> u8 {
+    /// Numbers from here on have no fraction, and the last bits of their pattern are those of the number.
+    const WHOLE: f32 = (1 << 23) as f32;
+    // Cutting the fraction off, in operations that there are vectors of: `as` looks at each number by itself.
+    let sum = (sum + 0.5).clamp(0.0, 255.0);
+    let near = sum + WHOLE;
+    (near.to_bits() as u8).wrapping_sub(u8::from(near - WHOLE > sum))
 }
 
 #[cfg(test)]
