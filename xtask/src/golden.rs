@@ -1,12 +1,14 @@
 //! Reruns the scripts that made the golden numbers and compares what they make now with what is in the tree.
 //!
 //! A script is a `.py` file in a folder named `golden`. It writes beside itself, or prints one file, which then bears the script's
-//! name and the ending `.json`. It runs on a copy, so that the tree stays as it is.
+//! name and the ending `.json`. The scripts of a folder run on a copy of it, so that the tree stays as it is; what they made together is
+//! compared with all that the folder has.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
 use crate::workspace::{self, File};
@@ -17,15 +19,22 @@ const TOLERANCE: f64 = 1e-4;
 /// Every script; an error if one fails or makes other numbers.
 pub(crate) fn run() -> Result<()> {
     let python = python()?;
-    let root = workspace::root();
-    let scripts = workspace::files(&root.join("crates"), &[".py"])?;
-    let mut broken = Vec::new();
-    for script in scripts.iter().filter(|script| script.path.contains("/golden/")) {
-        let found = compare(&python, &root.join("crates").join(&script.path))?;
-        eprintln!("{}: {}", script.path, if found.is_empty() { "the same".to_owned() } else { found.join("; ") });
-        broken.extend(found);
+    let crates = workspace::root().join("crates");
+    let scripts = workspace::files(&crates, &[".py"])?;
+    let mut homes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for script in &scripts {
+        if let Some((home, name)) = script.path.rsplit_once('/').filter(|(home, _)| home.ends_with("/golden")) {
+            homes.entry(home).or_default().push(name);
+        }
     }
-    match broken.len() {
+    let mut broken = 0;
+    for (home, scripts) in homes {
+        let found = compare(&python, &crates.join(home), &scripts)?;
+        let said = if found.is_empty() { "the same".to_owned() } else { found.join("; ") };
+        eprintln!("{home} by {}: {said}", scripts.join(", "));
+        broken += found.len();
+    }
+    match broken {
         0 => Ok(()),
         count => bail!("{count} golden file(s) differ"),
     }
@@ -35,25 +44,27 @@ fn python() -> Result<String> {
     let named = std::env::var("PYTHON").ok();
     let candidates = named.map_or_else(|| vec!["python3".to_owned(), "python".to_owned()], |named| vec![named]);
     for candidate in &candidates {
-        let asked = Command::new(candidate).args(["-c", "import numpy, sklearn, torch, torchvision, timm"]).output();
+        let asked =
+            Command::new(candidate).args(["-c", "import numpy, scipy, sklearn, timm, torch, torchvision"]).output();
         if asked.is_ok_and(|answer| answer.status.success()) {
             return Ok(candidate.clone());
         }
     }
     bail!(
-        "no Python with torch, torchvision, timm, numpy and scikit-learn ({} tried); `python3 -m venv golden-env && golden-env/bin/pip install torch torchvision timm \
-         numpy scikit-learn safetensors`, then `PYTHON=golden-env/bin/python cargo xtask golden`",
+        "no Python with torch, torchvision, timm, numpy, scikit-learn and scipy ({} tried); `python3 -m venv target/peers && target/peers/bin/pip \
+         install -r xtask/peers/requirements.txt`, then `PYTHON=target/peers/bin/python cargo xtask golden`",
         candidates.join(", ")
     )
 }
 
-fn compare(python: &str, script: &Path) -> Result<Vec<String>> {
-    let home = script.parent().context("a script is in a folder")?;
+fn compare(python: &str, home: &Path, scripts: &[&str]) -> Result<Vec<String>> {
     let scratch = Scratch::copy_of(home)?;
-    let name = script.file_name().context("a script has a name")?;
-    let printed = workspace::output(Command::new(python).arg(scratch.0.join(name)).current_dir(&scratch.0))?;
-    if serde_json::from_str::<Value>(&printed).is_ok() {
-        std::fs::write(scratch.0.join(name).with_extension("json"), printed)?;
+    for script in scripts {
+        let script = scratch.0.join(script);
+        let printed = workspace::output(Command::new(python).arg(&script).current_dir(&scratch.0))?;
+        if serde_json::from_str::<Value>(&printed).is_ok() {
+            std::fs::write(script.with_extension("json"), printed)?;
+        }
     }
     let mut broken = Vec::new();
     for File { path, text } in workspace::files(home, &[".json", ".csv"])? {
@@ -131,5 +142,23 @@ mod tests {
         assert!(difference(r#"{"a": 1}"#, r#"{"b": 1}"#).is_some());
         assert_eq!(difference(r#"{"made_with": 1}"#, r#"{"made_with": 2}"#), None);
         assert!(difference("x,y\n1,2\n", "x,y\n1,3\n").is_some());
+    }
+
+    #[test]
+    fn what_the_scripts_of_a_folder_made_together_is_compared() {
+        let home = std::env::temp_dir().join(format!("striate-goldens-{}", std::process::id()));
+        std::fs::create_dir_all(&home).unwrap();
+        let home = Scratch(home);
+        let put = |name: &str, text: &str| std::fs::write(home.0.join(name), text).unwrap();
+        put("a.py", "echo '[1]'");
+        put("b.py", "echo '[2]' > c.json");
+        put("a.json", "[1]");
+        put("c.json", "[2]");
+        let found = || compare("sh", &home.0, &["a.py", "b.py"]).unwrap();
+        assert!(found().is_empty(), "{:?}", found());
+        put("c.json", "[3]");
+        assert_eq!(found(), ["c.json: $[0]: kept 3, made 2"]);
+        put("b.py", "true");
+        assert_eq!(found(), ["c.json: differs"], "it isn't there");
     }
 }
