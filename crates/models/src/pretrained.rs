@@ -1,9 +1,11 @@
 //! Weights that somebody else trained, for a network of ours to begin with: which tensors a file has and under which of our names, and the
 //! numbers of those that are wanted. Reads striate's own model files, other safetensors files, and what `torch.save` writes; runs nothing
-//! that a file says. What fits a network is in `fit`, foreign names are in `names`, PyTorch's files in `torch`.
+//! that a file says. What fits a network is in `fit`, foreign names are in `names`, PyTorch's files in `torch`, what their pickles would cost in
+//! `pickle`.
 
 mod fit;
 mod names;
+mod pickle;
 mod torch;
 
 use std::collections::{BTreeMap, HashMap};
