@@ -44,7 +44,7 @@ def integrated_gradients(model, x, baseline, output):
 def run(model, channels, side, batch=2, fill=fill, dtype=torch.float32):
     fill(model)
     model.eval()
-    x = torch.tensor(wave(batch * channels * side * side, 0.5), dtype=torch.float64).reshape(batch, channels, side, side)
+    x = wave(batch * channels * side * side, 0.5).reshape(batch, channels, side, side)
     # Normalised, as in generate.py; what is added up over the line is the same on either side of a normalisation.
     x = (((x.float() + 1) / 2 - 0.5) / 0.25).to(dtype)
     # Of other outputs nothing may speak for some.

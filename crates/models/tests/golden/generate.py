@@ -1,13 +1,14 @@
 """Makes the numbers that `golden.rs` compares with: every preset written in PyTorch under the same names, with weights and inputs
 made by formula, a forward pass with what each layer makes on the way, and three steps of SGD in training mode.
 
-    python crates/models/tests/golden/generate.py   # writes golden.json beside this script; needs torch
+    python crates/models/tests/golden/generate.py   # writes golden.json beside this script; needs torch and numpy
 """
 
 import json
 import math
 import pathlib
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -19,25 +20,25 @@ LEARNING_RATE = 0.01
 
 def wave(count, phase):
     """Numbers in -1..1 that look random, the same in any language: the fraction of 43758.5453 sin(12.9898 i + phase), in f64."""
-    fraction = lambda x: x - math.floor(x)
-    return [2 * fraction(43758.5453 * math.sin(12.9898 * i + phase)) - 1 for i in range(count)]
+    x = 43758.5453 * np.sin(12.9898 * np.arange(count, dtype=np.float64) + phase)
+    return torch.from_numpy(2 * (x - np.floor(x)) - 1)
 
 
-def fill(model):
-    """Weights of a sensible scale: 1.5 / sqrt(fan in); norms near the identity."""
+def fill(model, ours=lambda name: name):
+    """Weights of a sensible scale, 1.5 / sqrt(fan in), and norms near the identity, by the names that `ours` makes of the model's."""
     state = model.state_dict()
-    for name, tensor in state.items():
-        if name.endswith("num_batches_tracked"):
+    for theirs, tensor in state.items():
+        if theirs.endswith("num_batches_tracked"):
             continue
-        phase = sum(name.encode()) % 97
-        values = torch.tensor(wave(tensor.numel(), phase), dtype=torch.float64).reshape(tensor.shape)
+        name = ours(theirs)
+        values = wave(tensor.numel(), sum(name.encode()) % 97).reshape(tensor.shape)
         if tensor.dim() > 1:
-            values *= 1.5 / math.sqrt(tensor[0].numel())
-        elif name.endswith(("running_var",)) or (".norm" in name and name.endswith("weight")):
+            values = values * (1.5 / math.sqrt(tensor[0].numel()))
+        elif name.endswith("running_var") or (".norm" in name and name.endswith("weight")):
             values = 1 + 0.2 * values
         else:
-            values *= 0.1
-        state[name] = values.float()
+            values = values * 0.1
+        state[theirs] = values.float()
     model.load_state_dict(state)
 
 
@@ -171,9 +172,8 @@ def grouped(channels, outputs):
 
 def digest(tensor):
     """First value, sum against a wave (so that no value can hide), length."""
-    flat = tensor.double().flatten()
-    weighed = flat @ torch.tensor(wave(flat.numel(), 1.0), dtype=torch.float64)
-    return [flat[0].item(), weighed.item(), flat.norm().item()]
+    flat = tensor.detach().double().flatten()
+    return [flat[0].item(), (flat @ wave(flat.numel(), 1.0)).item(), flat.norm().item()]
 
 
 def watch(model):
@@ -190,9 +190,14 @@ def watch(model):
 
 def run(model, channels, side, batch=4, outputs=10):
     fill(model)
-    x = torch.tensor(wave(batch * channels * side * side, 0.5), dtype=torch.float64).reshape(batch, channels, side, side)
-    # The inputs of the Rust model are 0..=1 and normalised at its head by (0.5, 0.25); here they are normalised already.
-    x = ((x.float() + 1) / 2 - 0.5) / 0.25
+    return train(model, channels, side, batch, outputs, LEARNING_RATE)[0]
+
+
+def train(model, channels, side, batch, outputs, lr, watch=watch, ours=lambda name: name):
+    """What a filled model answers, three steps of SGD, and what it answers then; and the gradients of the first step."""
+    x = wave(batch * channels * side * side, 0.5).reshape(batch, channels, side, side)
+    # The inputs of the Rust model are 0..=1 and normalised at its head by (0.5, 0.25), in single precision; here they are normalised already.
+    x = (((x.float() + 1) / 2 - 0.5) / 0.25).to(next(model.parameters()).dtype)
     y = torch.tensor([(3 * i + 1) % outputs for i in range(batch)])
     result = {"parameters": sum(p.numel() for p in model.parameters()), "batch": batch, "channels": channels, "side": side}
     model.eval()
@@ -202,21 +207,23 @@ def run(model, channels, side, batch=4, outputs=10):
     for hook in hooks:
         hook.remove()
     model.train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     result["losses"] = []
-    for _ in range(3):
+    for step in range(3):
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x), y)
         loss.backward()
+        if step == 0:
+            gradients = {ours(name): digest(p.grad) for name, p in model.named_parameters()}
         optimizer.step()
         result["losses"].append(loss.item())
     # Each tensor after three steps.
     state = model.state_dict().items()
-    result["tensors"] = {name: digest(tensor) for name, tensor in state if not name.endswith("num_batches_tracked")}
+    result["tensors"] = {ours(name): digest(tensor) for name, tensor in state if not name.endswith("num_batches_tracked")}
     model.eval()
     with torch.no_grad():
         result["after"] = model(x).flatten().tolist()
-    return result
+    return result, gradients
 
 
 def activations():

@@ -5,17 +5,15 @@ weights and inputs made by formula under our names, a forward pass with what eac
 """
 
 import json
-import math
 import pathlib
 import re
 
-import numpy as np
 import torch
 import torchvision
-from torch.nn import functional as F
 
-torch.set_num_threads(1)
-torch.use_deterministic_algorithms(True)
+import generate
+from generate import digest
+
 # Small: gradients of networks as deep as these differ between any two orders of summation, where a value near zero falls on one side of
 # ReLU or the other. PyTorch's own, in channels-last, differ from its usual ones by 7e-3 in what `digest` makes of the first convolution's.
 LEARNING_RATES = {"resnet18": 1e-5, "resnet50": 1e-9}
@@ -23,12 +21,6 @@ OUTPUTS = 10
 # An odd number, so that strides leave rows and columns over.
 SIDE = 67
 BATCH = 4
-
-
-def wave(count, phase):
-    """As in `generate.py`."""
-    x = 43758.5453 * np.sin(12.9898 * np.arange(count, dtype=np.float64) + phase)
-    return torch.from_numpy(2 * (x - np.floor(x)) - 1)
 
 
 def ours(name):
@@ -41,27 +33,8 @@ def ours(name):
 
 
 def fill(model):
-    """`fill` of `generate.py`, under our names."""
-    state = model.state_dict()
-    for name, tensor in state.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        name_here = ours(name)
-        values = wave(tensor.numel(), sum(name_here.encode()) % 97).reshape(tensor.shape)
-        if tensor.dim() > 1:
-            values = values * (1.5 / math.sqrt(tensor[0].numel()))
-        elif name.endswith("running_var") or (".norm" in name_here and name.endswith("weight")):
-            values = 1 + 0.2 * values
-        else:
-            values = values * 0.1
-        state[name] = values.float()
-    model.load_state_dict(state)
+    generate.fill(model, ours)
     model.double()
-
-
-def digest(tensor):
-    flat = tensor.detach().double().flatten()
-    return [flat[0].item(), (flat @ wave(flat.numel(), 1.0)).item(), flat.norm().item()]
 
 
 def watch(model):
@@ -77,34 +50,8 @@ def watch(model):
 
 def run(model, lr):
     fill(model)
-    # Single precision as an input, double on the way.
-    x = ((wave(BATCH * 3 * SIDE * SIDE, 0.5).float().reshape(BATCH, 3, SIDE, SIDE) + 1) / 2 - 0.5) / 0.25
-    x = x.double()
-    y = torch.tensor([(3 * i + 1) % OUTPUTS for i in range(BATCH)])
-    result = {"parameters": sum(p.numel() for p in model.parameters()), "batch": BATCH, "channels": 3, "side": SIDE, "lr": lr}
-    model.eval()
-    result["maps"], hooks = watch(model)
-    with torch.no_grad():
-        result["before"] = model(x).flatten().tolist()
-    for hook in hooks:
-        hook.remove()
-    model.train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    result["losses"] = []
-    for step in range(3):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        if step == 0:
-            result["gradients"] = {ours(name): digest(p.grad) for name, p in model.named_parameters()}
-        optimizer.step()
-        result["losses"].append(loss.item())
-    state = model.state_dict().items()
-    result["tensors"] = {ours(name): digest(tensor) for name, tensor in state if not name.endswith("num_batches_tracked")}
-    model.eval()
-    with torch.no_grad():
-        result["after"] = model(x).flatten().tolist()
-    return result
+    result, gradients = generate.train(model, 3, SIDE, BATCH, OUTPUTS, lr, watch, ours)
+    return {**result, "gradients": gradients, "lr": lr}
 
 
 def main():
