@@ -21,7 +21,7 @@ use data::InputSpec;
 use formula::picture;
 use made::{networks, resizes, tasks};
 use peers::Peer;
-use real::{digits, flowers, rows};
+use real::{digits, flowers, photographs, rows};
 use scratch::{Scratch, classes};
 use serde_json::{Value, json};
 
@@ -41,6 +41,15 @@ fn onnx_runtime_answers_the_same_on_real_samples() {
     let scratch = Scratch::new();
     let cases = digits().into_iter().chain(flowers()).chain(rows());
     PEER.check(&python, &scratch, &cases.map(|case| (case.name.clone(), case.onnx(&scratch))).collect());
+}
+
+/// Photographs in their own size: resizing is the graph's work.
+#[test]
+fn onnx_runtime_resizes_real_pictures_as_we_do() {
+    let Some(python) = PEER.python() else { return };
+    let scratch = Scratch::new();
+    let cases = photographs().into_iter().map(|case| (case.name.clone(), case.onnx(&scratch)));
+    PEER.check(&python, &scratch, &cases.collect());
 }
 
 #[test]

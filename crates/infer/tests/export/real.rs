@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use data::{Fit, ImageSpec, InputSpec, OpenOptions, Samples, image};
+use data::{Filter, Fit, ImageSpec, InputSpec, OpenOptions, Samples, image};
 use models::{MlpConfig, ModelConfig};
 
 use crate::case::{Case, Inputs};
@@ -42,18 +42,47 @@ fn datasets(name: &str) -> Option<PathBuf> {
     place.exists().then_some(place)
 }
 
+/// The first pictures of each folder in `folder`, as `spec` has them.
+fn pictures(folder: &Path, each: usize, spec: &ImageSpec) -> Vec<u8> {
+    let listed = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut entries: Vec<PathBuf> = entries.collect();
+        entries.sort();
+        entries
+    };
+    let files = listed(folder).into_iter().filter(|place| place.is_dir()).flat_map(|kind| {
+        listed(&kind).into_iter().filter(|path| image::has_image_name(path)).take(each).collect::<Vec<_>>()
+    });
+    files.flat_map(|file| image::decode_file(&file, spec).unwrap()).collect()
+}
+
+/// Photographs of flowers and faces in their own size, which the exported network resizes by every way and filter.
+pub(crate) fn photographs() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, [channels, height, width], each) in [("flowers", [3, 128, 128], 10), ("att_faces", [1, 112, 92], 1)] {
+        let Some(folder) = datasets(name) else { continue };
+        let whole = ImageSpec { fit: Fit::Stretch, ..picture(channels, height, width) };
+        let pixels = pictures(&folder, each, &whole);
+        assert!(pixels.len() >= 40 * channels * height * width, "{name}");
+        for fit in [Fit::Crop, Fit::Stretch, Fit::Pad] {
+            for filter in [Filter::Nearest, Filter::Triangle, Filter::CatmullRom, Filter::Lanczos3] {
+                let spec = ImageSpec { fit, filter, ..picture(channels, 32, 28) };
+                let mut case =
+                    Case::of(format!("{name}-{fit:?}-{filter:?}"), &ModelConfig::preset("cnn").unwrap(), spec);
+                case.inputs = Inputs::Pictures([channels, height, width], pixels.clone());
+                case.resize = true;
+                cases.push(case);
+            }
+        }
+    }
+    cases
+}
+
 pub(crate) fn flowers() -> Vec<Case> {
     let Some(folder) = datasets("flowers") else { return Vec::new() };
     let spec = ImageSpec { fit: Fit::Crop, ..picture(3, 32, 28) };
-    let mut files = Vec::new();
-    for kind in ["daisy", "dandelion", "rose", "sunflower", "tulip"] {
-        let entries = std::fs::read_dir(folder.join(kind)).unwrap().map(|entry| entry.unwrap().path());
-        let mut entries: Vec<_> = entries.filter(|path| image::has_image_name(path)).collect();
-        entries.sort();
-        files.extend(entries.into_iter().take(200));
-    }
-    assert_eq!(files.len(), 1000);
-    let pixels: Vec<u8> = files.iter().flat_map(|file| image::decode_file(file, &spec).unwrap()).collect();
+    let pixels = pictures(&folder, 200, &spec);
+    assert_eq!(pixels.len(), 1000 * 3 * 32 * 28);
     let of = |name: &&str| {
         let mut case = Case::of(format!("flowers-{name}"), &ModelConfig::preset(name).unwrap(), spec.clone());
         case.inputs = Inputs::Pixels(pixels.clone());
