@@ -30,6 +30,7 @@ pub mod random;
 mod regular;
 mod replace;
 mod resize;
+mod shell;
 pub mod split;
 pub mod table;
 
@@ -48,4 +49,5 @@ pub use place::check_place;
 pub use regular::{open_regular, read_regular};
 pub use replace::{remove_scratch, replace, sync_folder};
 pub use resize::Framing;
+pub use shell::quoted;
 pub use split::{Part, Split};

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use models::BEST;
+
 use crate::failure::Failure;
 
-/// The best weights of a run, inside its folder.
-const BEST: &str = "weights/best.safetensors";
 /// Letters of a version.
 const VERSION: usize = 12;
 

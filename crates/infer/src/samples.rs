@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use data::{Dataset, InputSpec, OpenOptions, Samples, Targets};
+use data::{Dataset, InputSpec, OpenOptions, Samples, Targets, quoted};
 use infer::{Prediction, Predictor, Sample};
 use models::ModelFile;
 use serde_json::Value;
@@ -135,15 +135,6 @@ fn explain(run: &Path, predictor: &Predictor) {
     ));
     tell(format_args!("it takes {takes} and answers by {}: {}{more}", predictor.task().name(), names.join(", ")));
     tell(format_args!("use it: {}", command("infer", &format!("predict {} {inputs}", quoted(run)))));
-}
-
-/// A path as an argument in a command that is printed to be copied.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    match text.contains(|c: char| c.is_whitespace() || "'\"$&;()*?[]".contains(c)) {
-        true => format!("'{}'", text.replace('\'', r"'\''")),
-        false => text,
-    }
 }
 
 /// The command that runs `program` here: through cargo where cargo started this one.

@@ -14,8 +14,8 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use sha2::{Digest, Sha256};
 
-use crate::Error;
 use crate::packed::{self, Section};
+use crate::{BEST, Error};
 
 /// Largest header that is read or written: 16 MiB. A resnet20 needs 10 KiB.
 pub const MAX_HEADER: u64 = 16 << 20;
@@ -77,10 +77,7 @@ pub fn open(path: &Path) -> Result<(File, Header), Error> {
 pub(crate) fn regular(path: &Path) -> Result<File, Error> {
     let about = std::fs::metadata(path).map_err(|source| Error::read(path, source))?;
     if about.is_dir() {
-        return Err(Error::file(
-            path,
-            "is a folder; expected a model file, such as weights/best.safetensors in a run's folder",
-        ));
+        return Err(Error::file(path, format!("is a folder; expected a model file, such as {BEST} in a run's folder")));
     }
     if !about.is_file() {
         return Err(Error::file(path, "is no regular file; expected a model file"));

@@ -16,6 +16,8 @@ use serde_json::Value;
 use crate::container::{self, Header};
 use crate::{Error, Golden, Model, ModelConfig, load_tensors, named_tensors, summary};
 
+/// Where a run keeps the model file of its best epoch, in its folder.
+pub const BEST: &str = "weights/best.safetensors";
 /// Value of the metadata's `format`.
 pub const FORMAT: &str = "striate";
 /// The version that is written, and the newest that is read.

@@ -38,7 +38,7 @@ pub use explain::{
     Attribution, Baseline, GradCam, IntegratedGradients, Patches, grad_cam, integrated_gradients, occlusion,
 };
 pub use features::{FeatureMap, feature_maps};
-pub use file::{FORMAT, ModelFile, ModelHeader, VERSION};
+pub use file::{BEST, FORMAT, ModelFile, ModelHeader, VERSION};
 pub use filters::{Filters, filters, first_filters};
 pub use golden::Golden;
 pub use init::Init;
@@ -48,7 +48,8 @@ pub use memory::{Footprint, footprint};
 pub use mlp::MlpConfig;
 pub use model::{Model, Pass};
 pub use parameters::{
-    Kind, NamedTensor, freeze, load_tensors, named_tensors, parameter_kinds, parameter_sizes, replace_tensors,
+    Kind, NamedTensor, freeze, is_head, is_output, load_tensors, named_tensors, parameter_kinds, parameter_sizes,
+    replace_tensors,
 };
 pub use pretrained::{Fit, Misfit, Pretrained, Taken};
 pub use stage::{Residual, StageConfig};

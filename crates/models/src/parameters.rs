@@ -23,6 +23,16 @@ pub enum Kind {
     Running,
 }
 
+/// Whether the parameter `name` is of the head: the layers behind the last map of a CNN, the output layer of an MLP.
+pub fn is_head(name: &str) -> bool {
+    ["head.", "output."].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether the parameter `name` is of the layer whose rows are the outputs.
+pub fn is_output(name: &str) -> bool {
+    ["output.", "head.output."].iter().any(|layer| name.strip_prefix(layer).is_some_and(|rest| !rest.contains('.')))
+}
+
 /// A parameter in PyTorch's layout.
 #[derive(Clone, Debug)]
 pub struct NamedTensor {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use burn::module::ParamId;
-use models::Kind;
+use models::{Kind, is_head};
 
 use crate::Error;
 use crate::optimizer::ParameterInfo;
@@ -95,11 +95,6 @@ pub(crate) fn learning(parameters: HashMap<ParamId, (String, Kind)>, head: f64) 
         ParameterInfo { name, decays: kind == Kind::Weight, rate }
     };
     parameters.into_iter().map(|(id, parameter)| (id, learns(parameter))).collect()
-}
-
-/// Whether a parameter is of the head: the layers behind the last map of a CNN, the output layer of an MLP.
-fn is_head(name: &str) -> bool {
-    ["head.", "output."].iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

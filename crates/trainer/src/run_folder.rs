@@ -136,7 +136,7 @@ impl RunFolder {
 
     /// The model file of the best epoch.
     pub fn best(&self) -> PathBuf {
-        self.weights().join("best.safetensors")
+        self.path.join(models::BEST)
     }
 
     /// The model file of the last epoch.

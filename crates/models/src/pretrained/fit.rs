@@ -4,7 +4,7 @@
 use burn::tensor::TensorData;
 
 use super::Pretrained;
-use crate::{Error, Kind, Model, parameters::shapes};
+use crate::{Error, Kind, Model, is_output, parameters::shapes};
 
 /// Names of misfits that a message lists.
 const NAMED: usize = 3;
@@ -129,11 +129,6 @@ impl Pretrained {
         let preset = names.copied().find(|name| crate::ModelConfig::preset(name).as_ref() == Some(&header.model))?;
         Some(format!("it is of the network {preset}: use --model {preset}{partial}"))
     }
-}
-
-/// Whether it is the layer whose rows are the outputs.
-pub(crate) fn is_output(name: &str) -> bool {
-    ["output.", "head.output."].iter().any(|layer| name.strip_prefix(layer).is_some_and(|rest| !rest.contains('.')))
 }
 
 /// The channels of the images that a first convolution of shape `found` is for, where one of shape `expected` is for gray instead of colour or

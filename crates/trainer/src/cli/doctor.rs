@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::failure::code;
 use super::trained::{self, Trained};
-use super::{Doctor, Format, report, settle, stream, suspects};
+use super::{Doctor, Format, settle, stream, suspects};
 use ::report::grouped;
 
 /// Groups of places that the text names; JSON names more.
@@ -100,7 +100,7 @@ fn text(report: &Report, fix: Option<&Path>) -> String {
     let samples = report.exclude.len();
     match fix {
         Some(file) => {
-            let file = report::quoted(file);
+            let file = data::quoted(file);
             lines.push(format!(
                 "fix      {samples} samples in {file}; go on with `trainer train DATA --exclude {file}`"
             ));

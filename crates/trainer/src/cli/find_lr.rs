@@ -10,7 +10,7 @@ use trainer::range_test::{Curve, Point, Range, RangeTest, Stopped, Suggestion};
 
 use super::failure::{Failure, code};
 use super::options::Options;
-use super::report::{quoted, significant, trainer_command};
+use super::report::{significant, trainer_command};
 use super::signals::Signals;
 use super::train::{Sitting, layered, settled};
 use super::{Format, Output, Watch, stream};
@@ -252,7 +252,7 @@ fn train_command(arguments: impl Iterator<Item = String>) -> String {
         let (flag, value) =
             argument.split_once('=').map_or((argument.as_str(), None), |(flag, value)| (flag, Some(value)));
         if !OWN.contains(&flag) && flag != "-q" {
-            kept.push(quoted(Path::new(&argument)));
+            kept.push(data::quoted(Path::new(&argument)));
         } else if value.is_none() && !["--quiet", "-q"].contains(&flag) {
             let _ = arguments.next();
         }

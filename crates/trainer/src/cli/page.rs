@@ -10,7 +10,7 @@ use tasks::{Calibration, Task};
 use trainer::{Answers, Known, Provenance, RunFolder, TrainConfig};
 
 use super::options::Options;
-use super::report::{quoted, trainer_command};
+use super::report::trainer_command;
 use super::{Format, ReportRun, settle, stream};
 
 /// Writes the report of a run again.
@@ -82,7 +82,7 @@ pub(crate) fn first_batch(dataset: &Arc<Dataset>, config: &TrainConfig) -> Optio
 
 /// What to type next.
 pub(crate) fn commands(run: &Path) -> Vec<(String, String)> {
-    let path = quoted(run);
+    let path = data::quoted(run);
     let commands = [
         ("Train it again and compare the weights, to the bit", format!("replay {path}")),
         ("Measure the best model", format!("eval {path}")),

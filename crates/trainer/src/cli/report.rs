@@ -1,7 +1,5 @@
 //! What the user reads before and after a run: what was found in the data, what was reached, what to try next.
 
-use std::path::Path;
-
 use ::report::Coverage;
 use data::{Dataset, InputSpec, Split, Targets};
 use serde_json::{Value, json};
@@ -180,15 +178,6 @@ pub(crate) fn trainer_command(arguments: &str) -> String {
     match std::env::var_os("CARGO") {
         Some(_) => format!("cargo run -p trainer -- {arguments}"),
         None => format!("trainer {arguments}"),
-    }
-}
-
-/// A path as an argument in a command that is printed to be copied.
-pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    match text.contains(|c: char| c.is_whitespace() || "'\"$&;()*?[]".contains(c)) {
-        true => format!("'{}'", text.replace('\'', r"'\''")),
-        false => text,
     }
 }
 

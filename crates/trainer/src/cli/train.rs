@@ -232,7 +232,7 @@ impl Sitting {
             stream::tell(format_args!(
                 "interrupted in epoch {}; go on with: {}",
                 (report.epochs + 1).min(self.config.epochs),
-                report::trainer_command(&format!("resume {}", report::quoted(run.path())))
+                report::trainer_command(&format!("resume {}", data::quoted(run.path())))
             ));
             return Ok(signals.code());
         }
@@ -307,7 +307,7 @@ impl Sitting {
         match trainer::write_report(run, known) {
             Ok(path) => Some(path),
             Err(error) => {
-                let again = report::trainer_command(&format!("report {}", report::quoted(run.path())));
+                let again = report::trainer_command(&format!("report {}", data::quoted(run.path())));
                 stream::tell(format_args!(
                     "warning: the report could not be written: {error}; try again with: {again}"
                 ));
@@ -389,9 +389,9 @@ impl Sitting {
             Some("digits") => match self.options.runs.as_deref() {
                 None => String::new(),
                 Some(runs) if runs == Path::new("runs") => String::new(),
-                Some(runs) => format!("--runs {}", report::quoted(runs)),
+                Some(runs) => format!("--runs {}", data::quoted(runs)),
             },
-            _ => format!("predict {} YOUR_FILES", report::quoted(run.path())),
+            _ => format!("predict {} YOUR_FILES", data::quoted(run.path())),
         };
         lines.push(format!("try next {}", report::infer_command(&arguments)));
         lines.join("\n")

@@ -14,7 +14,7 @@ use trainer::{Error, RunFolder};
 
 use super::failure::{Failure, code};
 use super::options::Options;
-use super::report::{quoted, trainer_command};
+use super::report::trainer_command;
 use super::signals::Signals;
 use super::train::{Sitting, name, settled};
 use super::{Format, Output, Watch, settle, stream};
@@ -181,7 +181,7 @@ impl Search {
 
     fn interrupted(&self, signals: &Signals) -> Result<u8> {
         self.record.write(&self.folder.record())?;
-        let command = trainer_command(&format!("resume {}", quoted(self.folder.path())));
+        let command = trainer_command(&format!("resume {}", data::quoted(self.folder.path())));
         stream::tell(format_args!("interrupted; go on with: {command}"));
         Ok(signals.code())
     }

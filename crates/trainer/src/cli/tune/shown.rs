@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use trainer::search::{Halving, Range, Record, SearchEnded, SearchFolder, Trial};
 
 use crate::cli::columns::{self, Column, plain};
-use crate::cli::report::{quoted, significant, trainer_command};
+use crate::cli::report::{significant, trainer_command};
 use ::report::grouped;
 
 /// Validation samples below which what differs between trials is mostly chance: an accuracy of 90 % has a 95 % interval of 5 points to either side.
@@ -152,7 +152,7 @@ fn tested(record: &Record) -> String {
 }
 
 fn command(folder: &SearchFolder) -> String {
-    trainer_command(&format!("train --recipe {}", quoted(&folder.best())))
+    trainer_command(&format!("train --recipe {}", data::quoted(&folder.best())))
 }
 
 /// The table for people.
@@ -211,7 +211,7 @@ pub(super) fn page(record: &Record, folder: &SearchFolder, recipe: &str) -> Tuni
     );
     facts.push(("Test split, which chose nothing".to_owned(), tested(record)));
     facts.push(("Rungs".to_owned(), plan(&record.rungs).trim_start_matches("plan     trials: ").to_owned()));
-    let resume = trainer_command(&format!("report {}", quoted(&folder.trial(record.best.unwrap_or(1)))));
+    let resume = trainer_command(&format!("report {}", data::quoted(&folder.trial(record.best.unwrap_or(1)))));
     Tuning {
         name,
         facts,
