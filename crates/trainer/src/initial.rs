@@ -59,8 +59,8 @@ pub struct Wanted<'a> {
     pub sha256: Option<&'a str>,
     /// Whether whatever doesn't fit may stay as it was drawn.
     pub partial: bool,
-    /// Whether the output layer stays as it was drawn even where it fits: its classes are others.
-    pub redraw: bool,
+    /// Why the output layer stays as it was drawn even where it fits, if it does: its classes are others, say.
+    pub redraw: Option<&'a str>,
 }
 
 impl Initial {
@@ -82,12 +82,13 @@ impl Initial {
             return Err(models::Error::File { path: wanted.path.to_owned(), what }.into());
         }
         let network = model.blank(input, outputs, device)?;
-        let fit = file.fit(&network, wanted.redraw);
+        let fit = file.fit(&network, wanted.redraw.is_some());
         file.check(&fit, wanted.partial)?;
         let tensors = file.read(&fit)?;
         let why = |misfit: &Misfit| format!("{:?} in the file, {:?} here", misfit.found, misfit.expected);
         let replaced = fit.replaced.iter().map(|misfit| {
-            let why = if misfit.found == misfit.expected { "other classes".to_owned() } else { why(misfit) };
+            let why =
+                wanted.redraw.filter(|_| misfit.found == misfit.expected).map_or_else(|| why(misfit), str::to_owned);
             Drawn { name: misfit.name.clone(), why }
         });
         let different = fit.different.iter().map(|misfit| Drawn { name: misfit.name.clone(), why: why(misfit) });
@@ -122,11 +123,14 @@ pub struct Frozen {
     pub all: u64,
 }
 
-/// What the patterns of `config` freeze in its network for `input` and `outputs`; a blank one is put on `device`.
+/// What the patterns of `config` freeze in its network for `input` and `outputs`; where there are any, a blank one is put on `device`.
 ///
 /// # Errors
 /// If a pattern matches no parameter, or they leave nothing to train.
 pub fn frozen(config: &TrainConfig, input: &data::InputSpec, outputs: usize, device: &Device) -> Result<Frozen, Error> {
+    if config.freeze.is_empty() {
+        return Ok(Frozen { frozen: 0, all: models::footprint(&config.model, input, outputs)?.parameters });
+    }
     let network = config.model.blank(input, outputs, device)?;
     let ids = freeze::frozen(&models::parameter_kinds(&network), &config.freeze)?;
     let mut frozen = Frozen { frozen: 0, all: 0 };

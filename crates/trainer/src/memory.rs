@@ -48,16 +48,18 @@ const KEPT: u64 = 2 * (FLOAT + 1 + FLOAT);
 const MOST_KEPT: u64 = 1 << 26;
 
 impl Estimate {
-    /// For training with these settings on `dataset`, with `outputs` of the network.
+    /// For training with these settings on `dataset`, with `outputs` of the network, of whose numbers `frozen` stay as they are.
     ///
     /// # Errors
     /// If the network cannot be made.
-    pub fn of(config: &TrainConfig, dataset: &Dataset, outputs: usize) -> Result<Self, Error> {
+    pub fn of(config: &TrainConfig, dataset: &Dataset, outputs: usize, frozen: u64) -> Result<Self, Error> {
         let net = models::footprint(&config.model, &dataset.input, outputs)?;
-        let ema = u64::from(config.ema.is_some());
-        let state = 1 + config.optimizer.state_per_parameter() as u64 + ema;
+        let (weights, slots) = (1 + u64::from(config.ema.is_some()), config.optimizer.state_per_parameter() as u64);
         // A save holds the state twice: as numbers, and as the bytes of a file. The best model and the last wait for the next one.
-        let copies = state + 1 + u64::from(config.accumulate > 1) + 2 * state + 2;
+        let all = net.parameters.saturating_mul(3 * weights + 2);
+        // Only what trains has gradients and a state of the optimizer.
+        let trained =
+            net.parameters.saturating_sub(frozen).saturating_mul(3 * slots + 1 + u64::from(config.accumulate > 1));
         // The batch at hand, and for each worker one that waits and one in the making.
         let batches = 2 + 2 * config.workers.min(64) as u64;
         let inputs = (dataset.input.len() as u64).saturating_mul(batches);
@@ -71,7 +73,7 @@ impl Estimate {
             kept: held_out.into_iter().map(kept).sum::<u64>() * KEPT,
         };
         Ok(Self {
-            fixed: net.parameters.saturating_mul(copies * FLOAT).saturating_add(PROGRAM),
+            fixed: all.saturating_add(trained).saturating_mul(FLOAT).saturating_add(PROGRAM),
             each: each.saturating_mul(FLOAT),
             batch: config.batch.min(dataset.split.train.len()) as u64,
             measuring,
@@ -220,6 +222,25 @@ mod tests {
         assert!(Estimate { batch: 925, ..estimate }.check(1 << 30).is_err());
         assert!(estimate.check(100 << 20).unwrap_err().to_string().contains("not even one sample fits"));
         assert_eq!(Estimate { fixed: 1, each: u64::MAX, batch: 9, measuring }.total(), u64::MAX);
+    }
+
+    #[test]
+    fn what_is_frozen_has_no_gradients_and_no_state_of_the_optimizer() {
+        let dataset = data::digits::load(&data::OpenOptions::default()).unwrap();
+        let mut config = TrainConfig::new(models::ModelConfig::named("mlp").unwrap());
+        config.ema = None;
+        let all = models::footprint(&config.model, &dataset.input, 10).unwrap().parameters;
+        let numbers = |config: &TrainConfig, frozen| {
+            (Estimate::of(config, &dataset, 10, frozen).unwrap().fixed - PROGRAM) / FLOAT
+        };
+        // The weights thrice (here, and twice in a save), and the best and the last model.
+        assert_eq!(numbers(&config, all), 5 * all);
+        // And two moments of each, thrice, with its gradient.
+        assert_eq!(config.optimizer.state_per_parameter(), 2);
+        assert_eq!(numbers(&config, 0), (5 + 7) * all);
+        assert_eq!(numbers(&config, all - 100), 5 * all + 7 * 100);
+        (config.accumulate, config.ema) = (2, Some(0.9));
+        assert_eq!(numbers(&config, all - 100), 8 * all + 8 * 100, "averages are of all, gradients that wait are not");
     }
 
     #[test]

@@ -273,6 +273,54 @@ fn a_head_for_other_classes_is_drawn_anew_and_other_misfits_are_refused() {
     ends(trainer(folder, &others), 0, "init     `head.output.weight` is drawn anew: other classes");
 }
 
+/// A table in FOLDER/`columns`.csv with these columns to be learnt.
+fn table(folder: &Path, columns: &str, of: impl Fn(usize) -> String) {
+    let rows: String = (0..60).map(|row| format!("{row},{},{}\n", row % 7, of(row))).collect();
+    fs::write(folder.join(columns).with_extension("csv"), format!("a,b,{columns}\n{rows}")).unwrap();
+}
+
+#[test]
+fn a_head_for_as_many_other_labels_or_targets_is_drawn_anew_unless_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = |columns: &str, task: &str, name: &str, more: &[&str]| {
+        let data = format!("{columns}.csv");
+        let what = ["train", &data, "--label", columns, "--task", task, "--name", name];
+        let how = ["--model", "mlp", "--epochs", "1", "--runs", "runs"];
+        ends(trainer(folder, &[&what[..], &how, more].concat()), 0, "")
+    };
+    for columns in ["height,width", "price,weight"] {
+        table(folder, columns, |row| format!("{},{}", row * 2, 60 - row));
+    }
+    table(folder, "weather", |row| ["wet;cold", "", "cold"][row % 3].to_owned());
+    table(folder, "colours", |row| ["red;blue", "", "blue"][row % 3].to_owned());
+    for (task, first, second, what) in [
+        ("regression", "height,width", "price,weight", "other targets"),
+        ("multi-label", "weather", "colours", "other labels"),
+    ] {
+        let from = format!("runs/{task}");
+        let begin = |columns: &str, name: &str, more: &[&str]| {
+            train(columns, task, &format!("{task}-{name}"), &[&["--init-from", from.as_str()], more].concat())
+        };
+        train(first, task, task, &[]);
+        let text = begin(second, "others", &[]);
+        let drawn = |why: &str| format!("init     `output.weight` is drawn anew: {why}");
+        assert!(text.contains("init     4 of 6 tensors are") && text.contains(&drawn(what)), "{text}");
+        let text = begin(second, "taken", &["--init-head", "take"]);
+        let taken = format!("init     `output.weight` is taken: it is of {what} (--init-head take)");
+        assert!(text.contains("init     6 of 6 tensors are") && text.contains(&taken), "{text}");
+        // The same names: it goes on, unless a new one is asked for.
+        let text = begin(first, "same", &[]);
+        assert!(text.contains("init     6 of 6 tensors are") && !text.contains("`output.weight`"), "{text}");
+        let text = begin(first, "drawn", &["--init-head", "draw"]);
+        assert!(text.contains(&drawn("--init-head draw")), "{text}");
+    }
+    let text = train("colours", "multi-label", "task", &["--init-from", "runs/regression"]);
+    assert!(text.contains("init     `output.weight` is drawn anew: another task"), "{text}");
+    let typed = ["train", "digits", "--init-from", "runs/regression", "--init-head", "drwa"];
+    ends(trainer(folder, &typed), 2, "--init-head: expected auto, take or draw, found `drwa`; did you mean `draw`?");
+}
+
 #[test]
 fn files_that_are_no_weights_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -286,6 +334,8 @@ fn files_that_are_no_weights_are_refused() {
     ends(with("."), 4, "is a folder; expected a model file");
     let alone = ["train", "digits", "--init-sha256", "00"];
     ends(trainer(folder, &alone), 2, "--init-sha256 is about the file of --init-from, which isn't given");
+    let alone = ["train", "digits", "--init-head", "draw"];
+    ends(trainer(folder, &alone), 2, "--init-head is about the file of --init-from, which isn't given");
     let odd = ["train", "digits", "--normalise", "imagnet"];
     ends(trainer(folder, &odd), 2, "--normalise: expected data or imagenet, found `imagnet`; did you mean `imagenet`?");
     assert!(!folder.join("runs").exists());

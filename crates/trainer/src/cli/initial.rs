@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use data::{Dataset, InputSpec};
 use models::{ModelConfig, Pretrained};
 use tasks::Task;
-use trainer::initial::{Drawn, Wanted, hash_of};
+use trainer::initial::{Drawn, Frozen, Wanted, hash_of};
 use trainer::{Initial, Origin, TrainConfig};
 
 use super::failure::Failure;
@@ -17,20 +17,25 @@ use ::report::grouped;
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 /// Means and deviations that differ by less do the same.
 const CLOSE: f32 = 0.02;
+/// What `--init-head` may be.
+const HEADS: [&str; 3] = ["auto", "take", "draw"];
 /// Reasons that are said one by one.
 const SAID: usize = 4;
 
 /// The file that options name: a run's best model where that is a folder.
 pub(super) fn file(path: &Path) -> PathBuf {
-    let best = path.join("weights").join("best.safetensors");
+    let best = path.join(models::BEST);
     if path.is_dir() && best.is_file() { best } else { path.to_owned() }
 }
 
 /// Settles which file it is: an absolute path, by which a run is repeated from another folder, and its hash, by which the file is known again.
 pub(super) fn settle(options: &mut Options) -> Result<Option<Pretrained>> {
     let Some(path) = &options.init_from else {
-        let idle =
-            [("--init-partial", options.init_partial == Some(true)), ("--init-sha256", options.init_sha256.is_some())];
+        let idle = [
+            ("--init-partial", options.init_partial == Some(true)),
+            ("--init-head", options.init_head.is_some()),
+            ("--init-sha256", options.init_sha256.is_some()),
+        ];
         return match idle.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
                 Err(Failure::usage(anyhow!("{flag} is about the file of --init-from, which isn't given")))
@@ -38,6 +43,10 @@ pub(super) fn settle(options: &mut Options) -> Result<Option<Pretrained>> {
             None => Ok(None),
         };
     };
+    if let Some(name) = options.init_head.as_deref().filter(|name| !HEADS.contains(name)) {
+        let near = data::near(name, HEADS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(Failure::usage(anyhow!("--init-head: expected auto, take or draw, found `{name}`{near}")));
+    }
     let path = file(path);
     let weights = Pretrained::open(&path)?;
     let found = hash_of(&path)?;
@@ -119,45 +128,60 @@ pub(super) fn read(
 ) -> Result<Option<Begun>> {
     let Some(path) = &options.init_from else { return Ok(None) };
     let mut weights = Pretrained::open(path).map_err(|error| gone(error, options))?;
-    let wanted = Wanted {
-        path,
-        sha256: options.init_sha256.as_deref(),
-        partial: options.init_partial == Some(true),
-        redraw: are_other_classes(&weights, task),
+    let others = other_outputs(&weights, task);
+    let redraw = match options.init_head.as_deref() {
+        Some("draw") => Some("--init-head draw"),
+        Some("take") => None,
+        _ => others,
     };
+    let partial = options.init_partial == Some(true);
+    let wanted = Wanted { path, sha256: options.init_sha256.as_deref(), partial, redraw };
     let network = (&config.model, &dataset.input, task.outputs());
     let (initial, origin) = Initial::read(&wanted, &mut weights, network, &device.device)?;
-    let lines = lines(&weights, &origin, path, &dataset.input);
+    let mut lines = lines(&weights, &origin, path, &dataset.input);
+    lines.extend(head(&weights, &origin, others));
     Ok(Some(Begun { initial, origin, lines }))
 }
 
 /// What is frozen and what the head learns by, for people.
-pub(super) fn rates(
-    config: &TrainConfig,
-    input: &InputSpec,
-    outputs: usize,
-    device: &device::Selected,
-) -> Result<Vec<String>> {
+pub(super) fn rates(config: &TrainConfig, frozen: &Frozen) -> Vec<String> {
     let mut lines = Vec::new();
     if !config.freeze.is_empty() {
-        let found = trainer::initial::frozen(config, input, outputs, &device.device)?;
-        let (frozen, all) = (grouped(found.frozen), grouped(found.all));
+        let (frozen, all) = (grouped(frozen.frozen), grouped(frozen.all));
         lines.push(format!(
             "freeze   {frozen} of {all} numbers stay as they are, and the running statistics beside them"
         ));
     }
     lines.extend(config.head_lr.map(|lr| format!("rate     {lr} for the head, {} for the rest", config.lr)));
-    Ok(lines)
+    lines
 }
 
-/// Whether the file is one of striate's own whose outputs mean something else than the task's: its output layer is then of no use.
-fn are_other_classes(weights: &Pretrained, task: &Task) -> bool {
-    let other = weights.header().map(|header| serde_json::from_value::<Task>(header.task.clone()));
-    match (other, task) {
-        (Some(Ok(Task::Classification(theirs))), Task::Classification(ours)) => theirs.classes != ours.classes,
-        (Some(Ok(theirs)), ours) => std::mem::discriminant(&theirs) != std::mem::discriminant(ours),
-        _ => false,
+/// What the outputs of the file's network stand for that the task's don't, where the file says: its output layer is then of no use.
+fn other_outputs(weights: &Pretrained, task: &Task) -> Option<&'static str> {
+    let theirs = serde_json::from_value::<Task>(weights.header()?.task.clone()).ok()?;
+    match (&theirs, task) {
+        (Task::Classification(theirs), Task::Classification(ours)) => {
+            (theirs.classes != ours.classes).then_some("other classes")
+        }
+        (Task::MultiLabel(theirs), Task::MultiLabel(ours)) => (theirs.labels != ours.labels).then_some("other labels"),
+        (Task::Regression(theirs), Task::Regression(ours)) => {
+            (theirs.targets != ours.targets).then_some("other targets")
+        }
+        _ => Some("another task"),
     }
+}
+
+/// What is said of an output layer that was taken although its outputs are others, or nobody knows what they are.
+fn head(weights: &Pretrained, origin: &Origin, others: Option<&str>) -> Option<String> {
+    let layer = origin.taken.iter().find(|name| models::is_output(name))?;
+    let why = match others {
+        Some(others) => format!("it is of {others} (--init-head take)"),
+        None if weights.header().is_none() => {
+            "what its outputs stand for isn't said; --init-head draw for a new one".to_owned()
+        }
+        None => return None,
+    };
+    Some(format!("init     `{layer}` is taken: {why}"))
 }
 
 /// A run that is repeated needs the file with which it began.

@@ -141,6 +141,11 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_INIT_PARTIAL", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Transfer")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_partial: Option<bool>,
+    /// The file's output layer: take it, draw a new one, or auto: take it unless its classes, labels or targets are known to be others
+    /// [default: auto]
+    #[arg(long, env = "STRIATE_INIT_HEAD", value_name = "NAME", help_heading = "Transfer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_head: Option<String>,
     /// What the SHA-256 of that file must be; runs record it
     #[arg(long, env = "STRIATE_INIT_SHA256", value_name = "HASH", help_heading = "Transfer")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -148,7 +148,8 @@ fn batch(options: &Options, dataset: &Dataset, budget: Option<u64>) -> Result<us
     let config = config(options, dataset)?;
     config.check()?;
     let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
-    let estimate = Estimate::of(&config, dataset, task.outputs())?;
+    let frozen = trainer::initial::frozen(&config, &dataset.input, task.outputs(), &device.device)?.frozen;
+    let estimate = Estimate::of(&config, dataset, task.outputs(), frozen)?;
     Ok(estimate.batch_within(budget, dataset.split.train.len())?)
 }
 

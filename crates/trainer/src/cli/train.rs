@@ -123,12 +123,13 @@ impl Sitting {
         }
         bar.draw(&Event::Note(format!("augment  {}", config.augment)));
         bar.draw(&Event::Note(format!("device   {}", device.name)));
-        for line in initial::rates(&config, &dataset.input, task.outputs(), &device)? {
+        let frozen = trainer::initial::frozen(&config, &dataset.input, task.outputs(), &device.device)?;
+        for line in initial::rates(&config, &frozen) {
             bar.draw(&Event::Note(line));
         }
         // What a GPU has left, nobody says.
         if let Some(available) = memory::available().filter(|_| device.hardware.starts_with("CPU")) {
-            let step = memory::Estimate::of(&config, &dataset, task.outputs())?;
+            let step = memory::Estimate::of(&config, &dataset, task.outputs(), frozen.frozen)?;
             step.check(available)?;
             bar.draw(&Event::Note(format!(
                 "memory   about {step} to train; {} are available",
