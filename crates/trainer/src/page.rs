@@ -5,6 +5,7 @@
 mod answered;
 mod glance;
 mod looked;
+mod predictions;
 mod shown;
 
 pub use glance::{Found, Glance};

@@ -1,9 +1,9 @@
-//! The answers of the best model as the report takes them: classes, labels or numbers, and `predictions_SPLIT.csv`.
+//! The answers of the best model as the report takes them: classes, labels or numbers. Their table is `predictions`'s.
 
 use std::sync::Arc;
 
-use data::{BatchTargets, Dataset, Targets};
-use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, TargetRow, cells, isolated};
+use data::{Dataset, Targets};
+use report::{Answer, Calibration, ClassRow, Curve, HeldOut, Outcome, Share, TargetRow, isolated};
 use tasks::{Metrics, THRESHOLD, Task};
 
 use super::shown::{self, Words};
@@ -11,14 +11,12 @@ use crate::Answers;
 
 /// Samples that are shown of each kind.
 const SHOWN: usize = 24;
-/// Classes or labels up to which each has a column in the table of predictions.
-const COLUMNS: usize = 100;
 
 /// Answers with what they mean.
 pub(super) struct Answered<'a> {
-    task: &'a Task,
-    answers: &'a Answers,
-    targets: &'a Targets,
+    pub(super) task: &'a Task,
+    pub(super) answers: &'a Answers,
+    pub(super) targets: &'a Targets,
     /// Probabilities, or values in the user's units: `[samples, outputs]`.
     numbers: Vec<f64>,
 }
@@ -32,7 +30,7 @@ impl<'a> Answered<'a> {
     }
 
     /// Positions in the data set with their numbers, in order.
-    fn rows(&self) -> impl Iterator<Item = (usize, &[f64])> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &[f64])> {
         let rows = self.numbers.chunks(self.task.outputs().max(1));
         self.answers.indices.iter().map(|&index| index as usize).zip(rows)
     }
@@ -79,7 +77,7 @@ impl<'a> Answered<'a> {
     }
 
     /// How far above the threshold of its label a probability is; it applies from 0 on.
-    fn beyond(&self, label: usize, probability: f64) -> f64 {
+    pub(super) fn beyond(&self, label: usize, probability: f64) -> f64 {
         let threshold = match self.task {
             Task::MultiLabel(task) => task.threshold(label),
             Task::Classification(_) | Task::Regression(_) => THRESHOLD,
@@ -178,7 +176,7 @@ impl<'a> Answered<'a> {
         &self.numbers[at * width..][..width]
     }
 
-    fn true_labels(&self, truths: &'a [u8], index: usize) -> impl Iterator<Item = usize> + use<'a> {
+    pub(super) fn true_labels(&self, truths: &'a [u8], index: usize) -> impl Iterator<Item = usize> + use<'a> {
         let width = self.task.outputs();
         (0..width).filter(move |label| truths[index * width + label] == 1)
     }
@@ -297,56 +295,6 @@ impl<'a> Answered<'a> {
         let mut labels = truths.iter().zip(numbers).enumerate();
         labels.all(|(label, (truth, &number))| (*truth == 1) == (self.beyond(label, number) >= 0.0))
     }
-
-    /// `predictions_SPLIT.csv`: `source`, the truth, the prediction, and for classes and labels their probabilities.
-    pub(super) fn csv(&self, dataset: &Dataset) -> String {
-        let names = self.task.names();
-        let columns = if names.len() <= COLUMNS { names.len() } else { 0 };
-        let mut head = self.task.header();
-        let dense = match self.targets {
-            Targets::Values { names, values } => {
-                Some(BatchTargets::Dense { width: names.len(), values: values.clone() })
-            }
-            _ => {
-                head.truncate(3 + columns);
-                None
-            }
-        };
-        if let Targets::Classes { .. } = self.targets {
-            head.insert(3, "confidence".to_owned());
-        }
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        // Writing to memory doesn't fail.
-        let _ = writer.write_record(head.iter().map(|cell| cells::safe(cell)));
-        for (at, (index, numbers)) in self.rows().enumerate() {
-            let source = cells::safe(&dataset.sources.name(index));
-            let mut row = vec![source];
-            match self.targets {
-                Targets::Classes { values, .. } => {
-                    let Answer { truth, predicted, confidence, .. } = answer(values[index] as usize, numbers);
-                    row.extend([&names[truth], &names[predicted]].map(|name| cells::safe(name)));
-                    row.push((confidence as f32).to_string());
-                }
-                Targets::Labels { values, .. } => {
-                    let predicted = (0..names.len()).filter(|&label| self.beyond(label, numbers[label]) >= 0.0);
-                    let list =
-                        |labels: &mut dyn Iterator<Item = usize>| joined(labels.map(|label| names[label].clone()), ";");
-                    let lists = [list(&mut self.true_labels(values, index)), list(&mut { predicted })];
-                    row.extend(lists.map(|list| cells::safe(&list)));
-                }
-                Targets::Values { .. } => {
-                    let width = names.len();
-                    let outputs = &self.answers.outputs[at * width..][..width];
-                    row.extend(self.task.row("", outputs, 1.0, dense.as_ref(), index).into_iter().skip(1));
-                }
-            }
-            if dense.is_none() {
-                row.extend(numbers.iter().take(columns).map(|&number| (number as f32).to_string()));
-            }
-            let _ = writer.write_record(row);
-        }
-        writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-    }
 }
 
 /// Positions by their numbers, the least first; of equals the first.
@@ -357,7 +305,7 @@ fn least(mut numbers: Vec<(f64, usize)>, most: usize) -> Vec<usize> {
 }
 
 /// The first and second choice; of equals the first.
-fn answer(truth: usize, numbers: &[f64]) -> Answer {
+pub(super) fn answer(truth: usize, numbers: &[f64]) -> Answer {
     let best = |but: Option<usize>| {
         let others = (0..numbers.len()).filter(|&class| Some(class) != but);
         others.reduce(|best, class| if numbers[class] > numbers[best] { class } else { best })
@@ -396,7 +344,7 @@ fn class_rows(metrics: &Metrics, counts: &[(u64, u64)]) -> Vec<ClassRow> {
     metrics.report().per_class.into_iter().zip(counts).map(row).collect()
 }
 
-fn joined(parts: impl Iterator<Item = String>, by: &str) -> String {
+pub(super) fn joined(parts: impl Iterator<Item = String>, by: &str) -> String {
     parts.collect::<Vec<_>>().join(by)
 }
 
