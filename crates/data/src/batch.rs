@@ -1,6 +1,8 @@
 //! One contiguous host buffer of inputs and targets in a fixed order, and the one function that makes tensors of it. Training and
 //! inference both go through here.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Samples of a data set, in order, on the host.
@@ -57,6 +59,30 @@ impl Batch {
     /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The samples at `rows`.
+    pub(crate) fn cut(self, rows: Range<usize>) -> Self {
+        fn cut<T: Copy>(values: &[T], rows: &Range<usize>, all: usize) -> Vec<T> {
+            let width = values.len() / all.max(1);
+            values[rows.start * width..rows.end * width].to_vec()
+        }
+        let [all, channels, height, width] = self.shape;
+        if rows == (0..all) {
+            return self;
+        }
+        Self {
+            indices: cut(&self.indices, &rows, all),
+            shape: [rows.len(), channels, height, width],
+            inputs: match self.inputs {
+                Inputs::Pixels(values) => Inputs::Pixels(cut(&values, &rows, all)),
+                Inputs::Floats(values) => Inputs::Floats(cut(&values, &rows, all)),
+            },
+            targets: self.targets.map(|targets| match targets {
+                Targets::Classes(values) => Targets::Classes(cut(&values, &rows, all)),
+                Targets::Dense { width, values } => Targets::Dense { width, values: cut(&values, &rows, all) },
+            }),
+        }
     }
 
     /// Moves the batch to `device`: inputs `[batch, channels, height, width]` (pixels as 0..=1), and the targets where there are any.

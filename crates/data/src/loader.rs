@@ -1,6 +1,7 @@
 //! Batches of a data set in an order that is a pure function of (seed, epoch), made by threads ahead of the consumer. Gathers, decodes
 //! and augments; the threads themselves are in `ordered`, the operations in `augment`.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ pub struct Loader {
     augment: Option<(Augment, u64)>,
     workers: usize,
     floats: bool,
+    part: [usize; 2],
 }
 
 /// The batches of one epoch, in order. The first error is the last item. Dropping it early stops and joins the threads.
@@ -35,7 +37,8 @@ impl Loader {
     /// Batches of `batch` samples of `dataset` at `indices`, in the order given; the last one may be short.
     pub fn new(dataset: Arc<Dataset>, indices: Vec<u32>, batch: usize) -> Self {
         let indices = Arc::new(indices);
-        Self { dataset, indices, batch: batch.max(1), shuffle: None, augment: None, workers: 0, floats: false }
+        let (batch, part) = (batch.max(1), [0, 1]);
+        Self { dataset, indices, batch, shuffle: None, augment: None, workers: 0, floats: false, part }
     }
 
     /// Shuffles each epoch by a permutation of (seed, epoch).
@@ -61,6 +64,30 @@ impl Loader {
     pub fn floats(mut self) -> Self {
         self.floats = true;
         self
+    }
+
+    /// Makes part `part`, counted from 0, of `of` of every batch: some of its samples in a row, none where the batch has fewer than `of`. The
+    /// parts taken together are the batches; what mixes samples is given the whole batch, and the part is cut out of it.
+    pub fn part(mut self, part: usize, of: usize) -> Self {
+        self.part = [part, of.max(1)];
+        self
+    }
+
+    /// The samples of batch `number` of an epoch, counted from 0, whatever part of it is made.
+    pub fn len_of(&self, number: usize) -> usize {
+        self.indices.len().saturating_sub(number * self.batch).min(self.batch)
+    }
+
+    /// Which samples of batch `number` of an epoch are in the part that is made, counted from its first.
+    pub fn part_of(&self, number: usize) -> Range<usize> {
+        let ([part, of], len) = (self.part, self.len_of(number));
+        part * len / of..(part + 1) * len / of
+    }
+
+    /// The positions in the data set, and the targets, of all samples of batch `number`, where no epoch is shuffled.
+    pub fn truth(&self, number: usize) -> (Vec<u32>, batch::Targets) {
+        let indices = &self.indices[number * self.batch..][..self.len_of(number)];
+        (indices.to_vec(), targets(&self.dataset.targets, indices))
     }
 
     /// Batches in an epoch.
@@ -117,8 +144,9 @@ struct Maker {
 impl Maker {
     fn make(&self, number: usize, stop: &AtomicBool) -> Result<Batch, Error> {
         let Loader { dataset, batch, augment, .. } = &self.loader;
-        let start = number * batch;
-        let indices = &self.order[start..(start + batch).min(self.order.len())];
+        let (whole, part) = (&self.order[number * batch..][..self.loader.len_of(number)], self.loader.part_of(number));
+        let mixes = augment.as_ref().is_some_and(|(augment, _)| augment.mixes());
+        let indices = if mixes { whole } else { &whole[part.clone()] };
         if let Some(index) = indices.iter().find(|&&index| index as usize >= dataset.len()) {
             return Err(Error::internal(format!("sample {index} of a data set of {}", dataset.len())));
         }
@@ -132,6 +160,9 @@ impl Maker {
         if let Some((augment, seed)) = augment {
             let mut random = Random::new(*seed, Purpose::Mix, self.epoch, number as u32);
             augment.mix(&mut batch, dataset.targets.names().len(), &mut random);
+        }
+        if mixes {
+            batch = batch.cut(part);
         }
         if self.loader.floats {
             batch.inputs = Inputs::Floats(batch.inputs.into_floats());

@@ -52,6 +52,18 @@ impl Random {
         Self { key, counter: [0, (purpose as u32) << 24, a, b], block: [0; 4], used: 4 }
     }
 
+    /// The stream without its next `n` draws of [`Random::bits`], which are not made: where nothing was drawn yet.
+    pub fn skip(mut self, n: u64) -> Self {
+        // A block is four draws, numbered by the low word and what the purpose leaves of the second.
+        let block = n / 4;
+        self.counter[0] = block as u32;
+        self.counter[1] += (block >> 32) as u32;
+        for _ in 0..n % 4 {
+            self.bits();
+        }
+        self
+    }
+
     /// 32 uniform bits.
     pub fn bits(&mut self) -> u32 {
         if self.used == 4 {
@@ -163,6 +175,21 @@ mod tests {
             philox([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
             [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
         );
+    }
+
+    #[test]
+    fn a_skipped_draw_is_one_that_was_made() {
+        let stream = || Random::new(7, Purpose::Dropout, 3, 1);
+        for n in [0, 1, 3, 4, 5, 8, 1001] {
+            let (mut drawn, mut skipped) = (stream(), stream().skip(n));
+            (0..n).for_each(|_| _ = drawn.bits());
+            assert!((0..9).all(|_| drawn.bits() == skipped.bits()), "{n}");
+        }
+        // Beyond what the low word counts.
+        let (mut before, mut after) = (stream().skip((1 << 34) - 1), stream().skip(1 << 34));
+        before.bits();
+        assert!((0..9).all(|_| before.bits() == after.bits()));
+        assert_ne!(stream().skip(1 << 34).bits(), stream().bits());
     }
 
     #[test]

@@ -14,12 +14,14 @@ use crate::{ModelConfig, cnn::Cnn, features::Recorder, mlp::Mlp};
 pub enum Pass {
     /// Nothing is dropped, batch normalisation uses its running statistics: the output of a sample doesn't depend on its batch.
     Predict,
-    /// Dropout drops, its masks a function of (seed, step); batch normalisation uses the batch's statistics and updates its own.
+    /// Dropout drops, its masks a function of (seed, step, place in the batch); batch normalisation uses the batch's statistics and updates its own.
     Train {
         /// The run's seed.
         seed: u64,
         /// How many optimiser steps have been made.
         step: u64,
+        /// The place of the first sample in the batch of this step: not 0 where others feed forward what comes before it.
+        first: usize,
     },
 }
 

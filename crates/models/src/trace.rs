@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_first_layer_in_the_order_of_computation_is_named() {
-        let train = Pass::Train { seed: 0, step: 0 };
+        let train = Pass::Train { seed: 0, step: 0, first: 0 };
         assert_eq!(first_fault(&model(), inputs(), train), None);
         for (tensor, layer) in [
             ("stages.0.blocks.0.conv1.weight", "stages.0.blocks.0.conv1"),
@@ -117,7 +117,11 @@ mod tests {
         let model = model();
         let numbers = |model: &Model| named_tensors(model).into_iter().map(|tensor| tensor.data).collect::<Vec<_>>();
         let before = numbers(&model);
-        first_fault(&with(model.clone(), "head.output.bias", f32::NAN), inputs(), Pass::Train { seed: 0, step: 0 });
+        first_fault(
+            &with(model.clone(), "head.output.bias", f32::NAN),
+            inputs(),
+            Pass::Train { seed: 0, step: 0, first: 0 },
+        );
         assert_eq!(numbers(&model), before);
     }
 }

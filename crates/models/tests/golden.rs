@@ -174,7 +174,7 @@ fn compare(name: &str, config: &ModelConfig) {
     let (mut worst, mut slopes) = (0.0_f64, 0.0);
     let stepped = if case.gradients.is_empty() { TOLERANCE } else { STEPPED };
     for (step, expected) in case.losses.iter().enumerate() {
-        let loss = cross_entropy(model.forward(x.clone(), Pass::Train { seed: 0, step: step as u64 }), batch);
+        let loss = cross_entropy(model.forward(x.clone(), Pass::Train { seed: 0, step: step as u64, first: 0 }), batch);
         worst = worst.max(close(&format!("{name}, loss {step}"), &floats(&loss.to_data()), &[*expected], stepped));
         let gradients = loss.backward();
         if step == 0 {

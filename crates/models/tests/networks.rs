@@ -112,7 +112,7 @@ fn training_updates_every_parameter() {
     let mut model = model("resnet20", &input, &device);
     let before = named_tensors(&model);
     let x = Tensor::random([4, 1, 8, 8], burn::tensor::Distribution::Uniform(0.0, 1.0), &device);
-    let loss = model.forward(x, Pass::Train { seed: 1, step: 0 }).powi_scalar(2).mean();
+    let loss = model.forward(x, Pass::Train { seed: 1, step: 0, first: 0 }).powi_scalar(2).mean();
     let gradients = GradientsParams::from_grads(loss.backward(), &model);
     assert_eq!(gradients.len(), before.iter().filter(|tensor| tensor.kind != Kind::Running).count());
     model = SgdConfig::new().init().step(0.1, model, gradients);
@@ -121,7 +121,7 @@ fn training_updates_every_parameter() {
     }
     let copy = model.clone();
     let kept = named_tensors(&copy);
-    model.forward(Tensor::ones([4, 1, 8, 8], &device), Pass::Train { seed: 1, step: 1 });
+    model.forward(Tensor::ones([4, 1, 8, 8], &device), Pass::Train { seed: 1, step: 1, first: 0 });
     for (old, new) in kept.iter().zip(named_tensors(&copy)) {
         assert_eq!(old.data, new.data, "{}: a copy changed with its original", old.name);
     }

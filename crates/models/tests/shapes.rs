@@ -64,7 +64,7 @@ proptest! {
             named_tensors(&model).iter().filter(|t| t.kind != Kind::Running).map(|t| t.data.num_elements()).sum();
         prop_assert_eq!(learnt as u64, layers.iter().map(|layer| layer.parameters).sum::<u64>());
         let x = Tensor::random([batch, shape[0], shape[1], shape[2]], burn::tensor::Distribution::Default, &device);
-        for pass in [Pass::Train { seed: 1, step: 2 }, Pass::Predict] {
+        for pass in [Pass::Train { seed: 1, step: 2, first: 0 }, Pass::Predict] {
             let y = model.forward(x.clone(), pass);
             prop_assert_eq!(y.dims(), [batch, outputs]);
             let loss = y.powi_scalar(2).mean();

@@ -83,7 +83,7 @@ fn bare(model: &str, batch: usize, device: &Device) -> Result<Runner> {
     let (target, mut step) = (Target::Classes(classes), 0);
     Ok(stepwise(move || {
         let model = net.take().context("taken")?;
-        let loss = task.loss(model.forward(inputs.clone(), Pass::Train { seed: 0, step }), &target);
+        let loss = task.loss(model.forward(inputs.clone(), Pass::Train { seed: 0, step, first: 0 }), &target);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         net = Some(adam.step(model, gradients, LR));
         step += 1;

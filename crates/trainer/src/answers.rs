@@ -9,7 +9,7 @@ use models::Model;
 use tasks::Metrics;
 
 use crate::evaluate::{Predicted, measure};
-use crate::{Error, evaluate_each};
+use crate::{Error, Ranks, evaluate_each};
 
 /// The samples of a split, and what a model put out for them.
 #[derive(Clone, Debug)]
@@ -61,7 +61,8 @@ impl Answers {
         Ok(Some((metrics, answers)))
     }
 
-    /// Measures `model` over one epoch of `loader`, which is `split`, until `stop` says so: then there is nothing.
+    /// Measures `model` over one epoch of `loader`, which is `split`, until `stop` says so: then there is nothing. Each rank
+    /// computes its part of every batch.
     ///
     /// # Errors
     /// If a sample cannot be read or has no target.
@@ -71,12 +72,12 @@ impl Answers {
         metrics: Metrics,
         loader: &Loader,
         device: &Device,
-        stop: &dyn Fn() -> bool,
+        (ranks, stop): (&Ranks, &dyn Fn() -> bool),
     ) -> Result<Option<(Metrics, Self)>, Error> {
         let mut answers = Self::none(split);
-        let metrics = measure(model, metrics, loader, device, &mut |batch| {
+        let metrics = measure(model, metrics, loader, device, ranks, &mut |batch| {
             answers.add(&batch);
-            Ok(!stop())
+            Ok(!ranks.any(stop())?)
         })?;
         Ok(metrics.map(|metrics| (metrics, answers)))
     }

@@ -22,7 +22,7 @@ mod shelf;
 mod tensors;
 
 use shelf::{is_newer, list};
-use tensors::{pack, unpack};
+pub(crate) use tensors::{pack, unpack};
 
 /// Tensors by name.
 pub(crate) type Tensors = Vec<(String, TensorData)>;

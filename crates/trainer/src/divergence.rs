@@ -10,7 +10,6 @@ use models::{Model, Pass};
 use crate::evaluate::read;
 use crate::gradient;
 use crate::optimizer::parameters_by_path;
-use crate::train::training;
 use crate::{Change, Checkpoint, Error, Event, Job};
 
 /// What to do about a batch whose loss or gradient is NaN or infinite.
@@ -175,11 +174,12 @@ fn beginning(job: &Job<'_>, late: &Error, known: Known) -> Result<Option<Checkpo
     let Error::Diverged { epoch, .. } = late else { return Ok(None) };
     let unsaved = known.beginning.filter(|state| state.progress.epoch + 1 == *epoch);
     let found = match unsaved {
+        None if !job.ranks.is_first() => None,
         // What cannot be read is not there.
         None => Checkpoint::at_beginning_of(epoch - 1, &job.run.checkpoints()).ok().flatten(),
         unsaved => unsaved,
     };
-    let mut found = match found {
+    let mut found = match job.ranks.checkpoint(found)? {
         None if *epoch == 1 => Some(job.beginning()?.checkpoint()?),
         found => found,
     };
@@ -203,6 +203,9 @@ fn roll_back(
     on_event(Event::Note(format!(
         "{late}: back to the beginning of epoch {epoch}, with half the learning rate ({times} of {MOST_ROLLBACKS} times)"
     )));
+    if !job.ranks.is_first() {
+        return Ok(state);
+    }
     // Being killed in between, or being refused a part of it, is harmless: a checkpoint from after the beginning leads to the same place,
     // and the next save removes it.
     let folder = job.run.checkpoints();
@@ -223,7 +226,11 @@ fn roll_back(
 /// when the losses were read. Returns that where nothing more is found.
 fn look_closer(job: &Job<'_>, late: Error, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Event)) -> Error {
     let Error::Diverged { epoch, batch, .. } = &late else { return late };
-    let from = Checkpoint::load_newest(&job.run.checkpoints()).map(|(checkpoint, _)| checkpoint).ok();
+    let newest = || Checkpoint::load_newest(&job.run.checkpoints()).map(|(checkpoint, _)| checkpoint).ok();
+    let from = match job.ranks.checkpoint(job.ranks.is_first().then(newest).flatten()) {
+        Ok(from) => from,
+        Err(error) => return error,
+    };
     let step = from.as_ref().map_or(0, |checkpoint| checkpoint.progress.step);
     on_event(Event::Note(format!(
         "numbers are not finite: the steps from {step} on are made again, to find where it begins"
@@ -245,11 +252,13 @@ fn again(job: &Job<'_>, from: Option<Checkpoint>, until: [usize; 2], stop: &dyn 
     if epoch + 1 != until[0] {
         return Ok(());
     }
-    for batch in training(job.config, &job.dataset).epoch(epoch).skip_batches(learner.progress.batch) {
-        if stop() || learner.progress.batch >= until[1] {
+    let training = job.training();
+    for batch in training.epoch(epoch).skip_batches(learner.progress.batch) {
+        if job.ranks.any(stop())? || learner.progress.batch >= until[1] {
             break;
         }
-        learner = learner.learn(batch?)?;
+        let share = learner.share(&training, batch)?;
+        learner = learner.learn(share)?;
     }
     learner.candidate().map(drop)
 }

@@ -60,6 +60,16 @@ pub enum Error {
     /// A setting makes no sense.
     #[error("{0}")]
     Config(String),
+    /// Another of the processes that train together failed.
+    #[error("rank {rank}: {what}")]
+    Rank {
+        /// Which one, counted from 0.
+        rank: usize,
+        /// The exit code that its error deserves.
+        code: u8,
+        /// Its error.
+        what: String,
+    },
 }
 
 impl Error {
@@ -87,6 +97,7 @@ impl Error {
             Self::Io { doing: "read", .. } => 4,
             Self::Io { source, .. } if data::is_unwritable(source) => 7,
             Self::Device(_) | Self::Io { .. } => 1,
+            Self::Rank { code, .. } => *code,
         }
     }
 }

@@ -5,7 +5,7 @@ use data::{Batch, BatchTargets, Inputs, Loader};
 use models::{Golden, Model, Pass, Plan};
 use tasks::{Calibration, CalibrationFit, Metrics, Task};
 
-use crate::{Answers, Error};
+use crate::{Answers, Error, Ranks};
 
 /// One batch that was predicted.
 pub struct Predicted<'a> {
@@ -37,12 +37,12 @@ pub fn evaluate_each(
     observe: &mut dyn FnMut(Predicted<'_>) -> Result<(), Error>,
 ) -> Result<Metrics, Error> {
     let mut proceed = |predicted: Predicted<'_>| observe(predicted).map(|()| true);
-    let metrics = measure(model, metrics, loader, device, &mut proceed)?;
+    let metrics = measure(model, metrics, loader, device, &Ranks::alone(), &mut proceed)?;
     metrics.ok_or_else(|| Error::Config("the measurement was left".into()))
 }
 
 /// The same until `stop` says so, which is asked after every batch: then there is nothing. What is measured also says how sure the model's
-/// answers may be said to be; the answers themselves are added to `answers`, if they are wanted.
+/// answers may be said to be; the answers themselves are added to `answers`, if they are wanted. Each rank computes its part of every batch.
 ///
 /// # Errors
 /// As [`evaluate`].
@@ -51,36 +51,48 @@ pub(crate) fn validate_until(
     task: &Task,
     loader: &Loader,
     device: &Device,
-    stop: &dyn Fn() -> bool,
+    (ranks, stop): (&Ranks, &dyn Fn() -> bool),
     mut answers: Option<&mut Answers>,
 ) -> Result<Option<(Metrics, Calibration)>, Error> {
     let mut fit = CalibrationFit::new(task);
-    let metrics = measure(model, task.metrics(), loader, device, &mut |batch| {
+    let metrics = measure(model, task.metrics(), loader, device, ranks, &mut |batch| {
         fit.add(batch.outputs, batch.targets)?;
         if let Some(answers) = &mut answers {
             answers.add(&batch);
         }
-        Ok(!stop())
+        Ok(!ranks.any(stop())?)
     })?;
     Ok(metrics.map(|metrics| (metrics, fit.finish())))
 }
 
-/// Adds to `metrics` as long as `proceed` says true of every batch.
+/// Adds to `metrics` as long as `proceed` says true of every batch. With others, `loader` makes this rank's part of batches that aren't shuffled, and
+/// everybody hears everybody's outputs: the metrics are those of one process.
 pub(crate) fn measure(
     model: &Model,
     mut metrics: Metrics,
     loader: &Loader,
     device: &Device,
+    ranks: &Ranks,
     proceed: &mut dyn FnMut(Predicted<'_>) -> Result<bool, Error>,
 ) -> Result<Option<Metrics>, Error> {
     let plan = model.plan();
-    for batch in loader.epoch(0) {
-        let mut batch = batch?;
-        let indices = std::mem::take(&mut batch.indices);
-        let Some(targets) = batch.targets.take() else {
+    for (number, batch) in loader.epoch(0).enumerate() {
+        let mine = batch.map_err(Error::from).and_then(|mut batch| {
+            let truth = (std::mem::take(&mut batch.indices), batch.targets.take());
+            let outputs = if batch.is_empty() { Vec::new() } else { answer(model, plan.as_ref(), batch, device)? };
+            Ok((outputs, truth))
+        });
+        let (outputs, (indices, targets)) = match ranks.size() {
+            1 => mine?,
+            _ => {
+                let all = ranks.gather(mine.map(|(outputs, _)| bytemuck::cast_slice(&outputs).to_vec()))?;
+                let (indices, targets) = loader.truth(number);
+                (all.iter().flat_map(|part| bytemuck::pod_collect_to_vec(part)).collect(), (indices, Some(targets)))
+            }
+        };
+        let Some(targets) = targets else {
             return Err(Error::Config("the data set has no targets to measure against".into()));
         };
-        let outputs = answer(model, plan.as_ref(), batch, device)?;
         metrics.update(&outputs, &targets)?;
         if !proceed(Predicted { indices: &indices, outputs: &outputs, targets: &targets })? {
             return Ok(None);

@@ -4,22 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use data::{Batch, Dataset};
-use models::{Model, Pass};
+use data::Dataset;
+use models::Model;
 use tasks::{Metrics, Task};
 
-use crate::divergence::{self, HINT, Watched};
+use crate::divergence::{self, HINT};
 use crate::gradient::{self, Accumulator};
 use crate::judge::{judge, monitored};
 use crate::optimizer::Optimizer;
 use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
-use crate::{
-    Checkpoint, Ema, Ended, EpochSummary, Error, Event, LeftOut, OnNan, Progress, Settings, TrainConfig, freeze,
-    weights_hash,
-};
+use crate::{Ema, Ended, EpochSummary, Error, Event, LeftOut, OnNan, Progress, Ranks, TrainConfig, freeze};
+
+mod pass;
+mod state;
+
+pub(crate) use pass::Share;
 
 /// Where a group of accumulated batches began. Its batches move nothing but running statistics, sums and the position.
 struct Begun {
@@ -53,6 +54,8 @@ pub(crate) struct Learner<'a> {
     watched: Option<Arc<Dataset>>,
     /// What the user should know, since it was last taken.
     notes: Vec<String>,
+    /// Who learns from the other parts of each batch.
+    ranks: Ranks,
 }
 
 impl<'a> Learner<'a> {
@@ -80,6 +83,7 @@ impl<'a> Learner<'a> {
             unread: Unread::default(),
             watched: None,
             notes: Vec::new(),
+            ranks: Ranks::alone(),
         };
         learner.lr = learner.next_lr();
         Ok(learner)
@@ -93,6 +97,12 @@ impl Learner<'_> {
         self
     }
 
+    /// Learns together with the other `ranks`: the same weights on all, each from its own part of every batch.
+    pub(crate) fn among(mut self, ranks: &Ranks) -> Self {
+        self.ranks = ranks.clone();
+        self
+    }
+
     /// What the user should know, since this was last asked.
     pub(crate) fn notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
@@ -100,12 +110,12 @@ impl Learner<'_> {
 
     /// Learns from a batch, and moves the weights once enough batches are averaged, or the epoch is over.
     /// Takes and returns the learner, so that nothing else holds the weights while the optimizer changes them where they are.
-    pub(crate) fn learn(mut self, batch: Batch) -> Result<Self, Error> {
+    pub(crate) fn learn(mut self, share: Share) -> Result<Self, Error> {
         if self.config.accumulate > 1 && self.is_settled() {
             self.begun = Some(Begun { model: self.model.clone(), progress: self.progress.clone() });
         }
-        let weight = batch.targets.as_ref().map_or(0.0, |targets| self.task.batch_weight(targets));
-        if let Some(gradients) = self.backpropagate(batch)? {
+        let weight = share.weight;
+        if let Some(gradients) = self.backpropagate(share)? {
             self.accumulator.add(&self.model, gradients, weight);
         }
         self.progress.batch += 1;
@@ -121,32 +131,6 @@ impl Learner<'_> {
     /// Moves the weights by the batches that wait, if any do: the epoch ends here.
     pub(crate) fn flush(self) -> Result<Self, Error> {
         if self.accumulator.batches() == 0 { Ok(self) } else { self.update() }
-    }
-
-    /// Feeds a batch forward and its loss backward: the gradients of the mean loss over the batch. None where it is left out.
-    fn backpropagate(&mut self, mut batch: Batch) -> Result<Option<GradientsParams>, Error> {
-        let (samples, indices) = (batch.len(), std::mem::take(&mut batch.indices));
-        let (inputs, Some(target)) = batch.into_tensors(&self.device) else {
-            return Err(Error::Config("the data set has no targets to learn from".into()));
-        };
-        let index = (self.progress.epoch * self.batches + self.progress.batch) as u64;
-        let pass = Pass::Train { seed: self.config.seed, step: index };
-        let dataset = self.watched.clone();
-        let (model, kept) = (&self.model, &inputs);
-        let watched = dataset.as_deref().map(|dataset| {
-            // Running statistics of the copy are its own: this forward pass doesn't reach them.
-            Watched { dataset, model: model.clone(), inputs: kept.clone(), indices, pass }
-        });
-        let outputs = self.model.forward(inputs, pass);
-        let loss = self.task.loss(outputs.clone(), &target);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        if let Some(watched) = watched
-            && let Some(cause) = watched.cause(loss.clone().inner(), &gradients)?
-        {
-            return self.leave_out(watched.model, cause).map(|()| None);
-        }
-        self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
-        Ok(Some(gradients))
     }
 
     /// Leaves a batch out, if that is what the user wants and it isn't too many: `before` is the model that hasn't seen it.
@@ -177,7 +161,7 @@ impl Learner<'_> {
             self.progress.step += 1;
             return Ok(self);
         }
-        let gradients = accumulator.mean();
+        let gradients = self.ranks.sum_gradients(&self.model, accumulator.mean())?;
         let (gradients, scale) = gradient::clip(&self.model, gradients, self.config.clip_norm, self.config.clip_value)
             // A loss that went wrong earlier is the cause.
             .or_else(|error| self.read_losses().and_then(|()| Err(self.place().diverged(format!("{error}{HINT}")))))?;
@@ -192,7 +176,7 @@ impl Learner<'_> {
     /// Brings the epoch's sums up to date: nothing is judged or saved before the losses are known to be finite.
     pub(crate) fn read_losses(&mut self) -> Result<(), Error> {
         let (sums, mut begun) = (&mut self.progress.sums, self.begun.as_mut());
-        self.unread.read(|place, more| {
+        self.unread.read(&self.ranks, |place, more| {
             *sums += more;
             // Batches before the group may be read with it.
             if let Some(Begun { progress, .. }) =
@@ -236,33 +220,6 @@ impl Learner<'_> {
         }
     }
 
-    /// Nothing is validated or saved that isn't finite: weights, running statistics, the optimizer's moments, averages.
-    fn check_numbers(&self) -> Result<(), Error> {
-        let place = || self.place();
-        if let Some((name, what)) = divergence::bad_weights(&self.model) {
-            return Err(place().diverged(format!("`{name}` is {what}{HINT}")));
-        }
-        let averages = self.ema.iter().flat_map(Ema::tensors).map(|(name, tensor)| (format!("{name}.average"), tensor));
-        match divergence::first_fault(self.optimizer.tensors().chain(averages).collect()) {
-            None => Ok(()),
-            // An infinite moment of Adam's stops its parameter for ever, and no loss shows it.
-            Some((name, what)) => Err(place().diverged(format!("the training state `{name}` is {what}{HINT}"))),
-        }
-    }
-
-    /// The model that is validated and saved: the averaged weights where there are some.
-    ///
-    /// # Errors
-    /// If a loss on the way to it wasn't finite.
-    pub(crate) fn candidate(&mut self) -> Result<Model, Error> {
-        self.read_losses()?;
-        self.check_numbers()?;
-        Ok(match &self.ema {
-            Some(ema) => ema.model(&self.model).valid(),
-            None => self.model.valid(),
-        })
-    }
-
     /// Ends the epoch: judges it by its validation, steps what follows epochs, and begins the next.
     pub(crate) fn end_epoch(&mut self, val: Option<&Metrics>) -> EpochSummary {
         let progress = &mut self.progress;
@@ -286,15 +243,6 @@ impl Learner<'_> {
             best,
             weights: self.weights(),
         }
-    }
-
-    /// The hash of all that the epoch made.
-    fn weights(&self) -> String {
-        let mut tensors: Vec<_> =
-            models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data)).collect();
-        let averages = self.ema.as_ref().map(Ema::state).unwrap_or_default();
-        tensors.extend(averages.into_iter().map(|(name, data)| (format!("ema {name}"), data)));
-        weights_hash(tensors)
     }
 
     /// Why there is nothing to train any more, if there is a reason that no validation has to find: what a resumed run asks first.
@@ -343,49 +291,6 @@ impl Learner<'_> {
     /// Whether no batch waits for an update. One that does has moved running statistics already, so the state is none to go on from.
     pub(crate) fn is_settled(&self) -> bool {
         self.accumulator.batches() == 0
-    }
-
-    /// A copy of the state, which must be settled; what is beside it in the run's folder the keeper adds.
-    ///
-    /// # Errors
-    /// If a loss on the way to it wasn't finite.
-    pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
-        self.read_losses()?;
-        self.check_numbers()?;
-        let tensors = models::named_tensors(&self.model).into_iter().map(|tensor| (tensor.name, tensor.data));
-        let progress = Progress { lr: Some(self.lr), ..self.progress.clone() };
-        Ok(Checkpoint {
-            progress,
-            model: tensors.collect(),
-            optimizer: self.optimizer.state(),
-            ema: self.ema.as_ref().map(Ema::state),
-            results: String::new(),
-            settings: Settings::new(),
-            best: None,
-            last: None,
-            path: None,
-        })
-    }
-
-    /// Goes back to a checkpoint of this run.
-    pub(crate) fn restore(mut self, checkpoint: Checkpoint) -> Result<Self, Error> {
-        self.model = models::load_tensors(self.model, checkpoint.model.into_iter().collect())?;
-        self.optimizer.load_state(&self.model, checkpoint.optimizer)?;
-        match (&mut self.ema, checkpoint.ema) {
-            (Some(ema), Some(state)) => ema.load_state(state)?,
-            (Some(_), None) => {
-                let what = "its manifest has no ema.safetensors, but the run averages weights (--ema); train again";
-                return Err(Error::checkpoint(
-                    checkpoint.path.as_deref().unwrap_or(std::path::Path::new("checkpoint")),
-                    what,
-                ));
-            }
-            (None, _) => {}
-        }
-        self.progress = checkpoint.progress;
-        self.schedule = Schedule::new(&self.config.schedule, self.config.lr, self.progress.plateau.clone());
-        self.lr = self.progress.lr.unwrap_or_else(|| self.next_lr());
-        Ok(self)
     }
 
     fn next_lr(&self) -> f64 {

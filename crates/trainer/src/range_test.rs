@@ -7,13 +7,13 @@ mod curve;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use data::{Batch, Dataset};
+use data::Dataset;
 use serde::Serialize;
 use tasks::Task;
 
 pub use curve::{Curve, Point, Suggestion};
 
-use crate::learner::Learner;
+use crate::learner::{Learner, Share};
 use crate::train::{beginning, training};
 use crate::{Error, Event, TrainConfig};
 
@@ -118,10 +118,10 @@ impl RangeTest<'_> {
         let mut curve = Curve::default();
         loop {
             for batch in loader.epoch(learner.progress.epoch) {
-                let (batch, lr) = (batch?, range.at(curve.points.len()));
-                let samples = batch.len();
+                let (share, lr) = (learner.share(&loader, batch)?, range.at(curve.points.len()));
+                let samples = share.samples;
                 let loss;
-                (learner, loss) = match step(learner, batch, lr) {
+                (learner, loss) = match step(learner, share, lr) {
                     Ok(stepped) => stepped,
                     Err(Error::Diverged { .. }) => return Ok((curve, Stopped::NotFinite)),
                     Err(error) => return Err(error),
@@ -143,9 +143,9 @@ impl RangeTest<'_> {
 }
 
 /// Learns from a batch at this rate. Where it led to an update: the mean loss of the batches of the update, before it. Waits for the device.
-fn step(mut learner: Learner<'_>, batch: Batch, lr: f64) -> Result<(Learner<'_>, Option<f64>), Error> {
+fn step(mut learner: Learner<'_>, share: Share, lr: f64) -> Result<(Learner<'_>, Option<f64>), Error> {
     learner.given_lr = Some(lr);
-    let mut learner = learner.learn(batch)?;
+    let mut learner = learner.learn(share)?;
     learner.read_losses()?;
     let loss = learner.is_settled().then(|| std::mem::take(&mut learner.progress.sums).mean_loss());
     Ok((learner, loss))

@@ -50,6 +50,11 @@ impl RunFolder {
         Ok(run)
     }
 
+    /// That of a rank that doesn't write: another process has it, perhaps on another machine.
+    pub fn elsewhere() -> Self {
+        Self { path: PathBuf::from("the run of rank 0"), lock: None }
+    }
+
     /// The same run, held until the last copy of this goes: nobody else writes into it meanwhile.
     ///
     /// # Errors

@@ -13,83 +13,15 @@ use serde_json::Value;
 use tasks::{Calibration, Metrics, Task};
 
 use crate::answers::Answers;
+use crate::decision::Decision;
 use crate::divergence::{self, Known};
 use crate::evaluate::{golden, validate_until};
 use crate::keeper::Keeper;
 use crate::learner::Learner;
 use crate::memory::MEASURED;
 use crate::{
-    Best, Change, Checkpoint, EpochSummary, Error, Event, LeftOut, OnNan, Progress, RunFolder, Settings, TrainConfig,
+    Best, Change, Checkpoint, EpochSummary, Error, Event, Job, LeftOut, OnNan, Progress, RunFolder, Seen, TrainConfig,
 };
-
-/// What an epoch leads to.
-pub struct Seen<'a> {
-    /// The model that was validated and is saved.
-    pub model: &'a Model,
-    /// Counted from 1.
-    pub epoch: usize,
-    /// What it answered on the validation split, where that is wanted and there is one.
-    pub answers: Option<Answers>,
-    /// How sure it may be of them.
-    pub calibration: Option<&'a Calibration>,
-}
-
-/// Is shown what each epoch leads to.
-pub type Watch<'a> = &'a dyn Fn(Seen<'_>);
-
-/// Everything a run needs.
-pub struct Job<'a> {
-    /// The settings.
-    pub config: &'a TrainConfig,
-    /// The samples and their split.
-    pub dataset: Arc<Dataset>,
-    /// What turns outputs into a loss.
-    pub task: Task,
-    /// Where to compute.
-    pub device: Device,
-    /// Where results go.
-    pub run: &'a RunFolder,
-    /// Where to go on; `None` starts anew.
-    pub resume: Option<Checkpoint>,
-    /// What the model file says about its making: configuration, data. No clock, host or path.
-    pub provenance: Value,
-    /// What the run is trained by, for its checkpoints: resuming compares it.
-    pub settings: Settings,
-    /// Looks on, if anybody does.
-    pub watch: Option<Watch<'a>>,
-    /// Whether it looks at answers, which are kept for it only.
-    pub wants_answers: bool,
-    /// Whether somebody wants a checkpoint now, beside those that the settings ask for: asked after every step that one can be made of. A
-    /// yes stands for one checkpoint.
-    pub save_now: Option<&'a dyn Fn() -> bool>,
-    /// Leave after this many epochs, saved and validated, or where the run is over before; nothing is measured on the test split. The
-    /// schedule is that of all epochs, and whoever resumes goes on as if there had been no pause.
-    pub pause: Option<usize>,
-}
-
-impl<'a> Job<'a> {
-    /// A new run with these settings, which nobody looks on.
-    pub fn new(config: &'a TrainConfig, task: Task, dataset: Arc<Dataset>, device: Device, run: &'a RunFolder) -> Self {
-        let (provenance, settings) = (Value::Null, Settings::new());
-        let (resume, watch, wants_answers, save_now, pause) = (None, None, false, None, None);
-        Self { config, dataset, task, device, run, resume, provenance, settings, watch, wants_answers, save_now, pause }
-    }
-}
-
-impl Job<'_> {
-    fn is_paused(&self, progress: &Progress) -> bool {
-        self.pause.is_some_and(|epochs| progress.epoch >= epochs)
-    }
-
-    fn is_save_wanted(&self) -> bool {
-        self.save_now.is_some_and(|is_wanted| is_wanted())
-    }
-
-    /// At the first weights.
-    pub(crate) fn beginning(&self) -> Result<Learner<'_>, Error> {
-        beginning(self.config, &self.dataset, &self.task, &self.device)
-    }
-}
 
 /// The batches that train.
 pub(crate) fn training(config: &TrainConfig, dataset: &Arc<Dataset>) -> Loader {
@@ -171,18 +103,19 @@ pub enum Ended {
 /// # Errors
 /// See [`Error`]; what was saved before stays whole. A save that fails is an event as long as a later one can make up for it.
 pub fn train(mut job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Event)) -> Result<Report, Error> {
-    let mut resume = job.resume.take();
     job.config.check()?;
-    let run = job.run.held()?;
+    let run = if job.ranks.is_first() { job.run.held()? } else { job.run.clone() };
+    let mut resume = job.ranks.checkpoint(job.resume.take())?;
     loop {
         let so_far = resume.as_ref().map(|checkpoint| checkpoint.progress.clone()).unwrap_or_default();
-        let mut keeper = Keeper::new(&run, job.config, job.settings.clone(), resume.as_ref())?;
+        let keep = || Keeper::new(&run, job.config, job.settings.clone(), resume.as_ref());
+        let mut keeper = job.ranks.is_first().then(keep).transpose()?;
         let error = match go_on(&job, &mut keeper, resume, stop, on_event) {
             Err(error) => error,
             report => return report,
         };
         // What was good is on disk before anything else is done.
-        let beginning = keeper.abandon(on_event);
+        let beginning = keeper.map_or(Ok(None), |keeper| keeper.abandon(on_event));
         if !matches!(error, Error::Diverged { .. }) {
             return Err(error);
         }
@@ -195,20 +128,24 @@ pub fn train(mut job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut
 /// The same, as long as all numbers are finite.
 fn go_on(
     job: &Job<'_>,
-    keeper: &mut Keeper<'_>,
+    keeper: &mut Option<Keeper<'_>>,
     resume: Option<Checkpoint>,
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, Error> {
-    let Job { config, dataset, task, device, run, provenance, .. } = job;
-    let training = training(config, dataset);
-    let split = &dataset.split;
-    let loader =
-        |indices: &[u32], batch| Loader::new(dataset.clone(), indices.to_vec(), batch).workers(config.workers).floats();
+    let Job { config, dataset, task, device, run, provenance, ranks, .. } = job;
+    let (training, split) = (job.training(), &dataset.split);
     // Validation needs no gradients, so its batches can be larger at the same memory.
-    let held_out = |indices: &[u32]| loader(indices, config.batch.max(MEASURED));
+    let held_out = |indices: &[u32]| {
+        let loader = Loader::new(dataset.clone(), indices.to_vec(), config.batch.max(MEASURED * ranks.size()));
+        loader.part(ranks.rank(), ranks.size()).workers(config.workers).floats()
+    };
     if training.batches() == 0 {
         return Err(Error::Config("the training split is empty".into()));
+    }
+    if config.batch < ranks.size() {
+        let (batch, ranks) = (config.batch, ranks.size());
+        return Err(Error::Config(format!("--batch: expected a sample for each of the {ranks} ranks, found {batch}")));
     }
 
     // Initialise.
@@ -220,6 +157,9 @@ fn go_on(
     }
     if let Some(checkpoint) = resume {
         learner = learner.restore(checkpoint)?;
+    }
+    if let Some(note) = learner.note_of_ranks() {
+        on_event(Event::Note(note));
     }
     on_event(Event::Started {
         parameters,
@@ -236,17 +176,19 @@ fn go_on(
     let mut ended = learner.exhausted();
     while ended.is_none() && !job.is_paused(&learner.progress) {
         for batch in training.epoch(learner.progress.epoch).skip_batches(learner.progress.batch) {
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => return Err(leave(learner, keeper, error.into(), on_event)),
+            let share = match learner.share(&training, batch) {
+                Ok(share) => share,
+                Err(error) => return Err(leave(learner, keeper, error, on_event)),
             };
-            let samples = batch.len();
-            learner = learner.learn(batch)?;
+            let samples = share.samples;
+            learner = learner.learn(share)?;
             learner.progress.seconds = before + clock.elapsed().as_secs_f64();
             learned += samples as u64;
             on_event(learner.step_event(samples));
             learner.notes().into_iter().for_each(|note| on_event(Event::Note(note)));
-            if learner.is_settled() && stop() {
+            let decision = Decision::of(job, &learner, keeper, stop, on_event)?;
+            learner.progress.seconds = decision.seconds;
+            if decision.stop {
                 ended = Some(Ended::Interrupted);
                 break;
             }
@@ -255,19 +197,18 @@ fn go_on(
                 learner = learner.flush()?;
                 break;
             }
-            if learner.is_settled() {
-                let is_due = keeper.is_due(&learner.progress, on_event)?;
-                if job.is_save_wanted() || is_due {
-                    keeper.save(learner.checkpoint()?, on_event)?;
-                }
+            if decision.save {
+                save(&mut learner, keeper, on_event)?;
             }
         }
 
         // Validate: on samples that no gradient saw. The best epoch is chosen by this and nothing else.
+        learner = learner.align()?;
         let (candidate, mut metrics, mut calibration) = (learner.candidate()?, None, None);
         let mut answers = (job.wants_answers && !split.val.is_empty()).then(|| Answers::none("val"));
         if ended != Some(Ended::Interrupted) && !split.val.is_empty() {
-            let measured = validate_until(&candidate, task, &held_out(&split.val), device, stop, answers.as_mut());
+            let measured =
+                validate_until(&candidate, task, &held_out(&split.val), device, (ranks, stop), answers.as_mut());
             (metrics, calibration) = match measured {
                 Ok(measured) => measured.unzip(),
                 Err(error) => return Err(leave(learner, keeper, error, on_event)),
@@ -275,23 +216,16 @@ fn go_on(
             ended = if metrics.is_none() { Some(Ended::Interrupted) } else { ended };
         }
         if ended == Some(Ended::Interrupted) {
-            keeper.save(learner.checkpoint()?, on_event)?;
+            save(&mut learner, keeper, on_event)?;
             break;
         }
         learner.check_validation(metrics.as_ref())?;
         let summary = learner.end_epoch(metrics.as_ref());
+        learner.compare(&summary.weights)?;
         if let Some(watch) = job.watch {
             let calibration = calibration.as_ref();
             watch(Seen { model: &candidate, epoch: summary.epoch, answers, calibration });
         }
-        let file = ModelFile {
-            golden: golden(&candidate, device)?,
-            model: candidate,
-            task: json(task)?,
-            provenance: provenance.clone(),
-            metrics: serde_json::json!({ "val": defined(&summary) }),
-            calibration: calibration.as_ref().map(json).transpose()?,
-        };
         // A goal that is reached in the last moment is reached; but the last epoch isn't whole where the clock cut it.
         ended = match (learner.reached(metrics.as_ref()), ended) {
             (Some(Ended::Epochs | Ended::Patience), Some(Ended::Time)) => Some(Ended::Time),
@@ -301,13 +235,27 @@ fn go_on(
             // A clock that is asked again may say something else, as may the number of epochs.
             learner.progress.reached = ended;
         }
-        keeper.publish(file.pack(&run.last())?, &summary);
+        if let Some(keeper) = keeper {
+            let file = ModelFile {
+                golden: golden(&candidate, device)?,
+                model: candidate,
+                task: json(task)?,
+                provenance: provenance.clone(),
+                metrics: serde_json::json!({ "val": defined(&summary) }),
+                calibration: calibration.as_ref().map(json).transpose()?,
+            };
+            keeper.publish(file.pack(&run.last())?, &summary);
+        }
         // This is what was asked for meanwhile.
         let _ = job.is_save_wanted();
-        keeper.save(learner.checkpoint()?, on_event)?;
+        save(&mut learner, keeper, on_event)?;
         on_event(Event::Epoch(summary));
     }
-    keeper.finish(on_event)?;
+    keeper.as_mut().map_or(Ok(()), |keeper| keeper.finish(on_event))?;
+    if ranks.size() > 1 {
+        let share = 100.0 * ranks.talked().as_secs_f64() / clock.elapsed().as_secs_f64().max(1e-9);
+        on_event(Event::Note(format!("ranks    {share:.1} % of the time in messages, and waiting for others")));
+    }
 
     // Measure the best epoch, once, on samples that chose nothing.
     let mut ended = match ended {
@@ -318,14 +266,14 @@ fn go_on(
     let best_epoch = learner.progress.best.as_ref().map_or(0, |best| best.epoch);
     let (mut best, mut val, mut test, mut answers, mut calibration) = (None, None, None, None, None);
     if !matches!(ended, Ended::Interrupted | Ended::Paused) && best_epoch > 0 {
-        let file = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?;
-        calibration = file.calibration.map(|section| stored(section, task, run)).transpose()?;
+        let model;
+        (model, calibration) = best_model(job)?;
+        let model = best.insert(model);
         let sums = task.metrics_at(calibration.as_ref().map_or(1.0, Calibration::temperature));
-        let model = best.insert(file.model);
         for (name, indices, measured) in [("val", &split.val, &mut val), ("test", &split.test, &mut test)] {
             if !indices.is_empty() && ended != Ended::Interrupted {
                 (*measured, answers) =
-                    Answers::until(name, model, sums.clone(), &held_out(indices), device, stop)?.unzip();
+                    Answers::until(name, model, sums.clone(), &held_out(indices), device, (ranks, stop))?.unzip();
                 ended = if measured.is_none() { Ended::Interrupted } else { ended };
             }
         }
@@ -349,11 +297,43 @@ fn go_on(
     })
 }
 
+/// Has rank 0 save the state, which no rank leaves to be saved where its numbers aren't finite.
+fn save(
+    learner: &mut Learner<'_>,
+    keeper: &mut Option<Keeper<'_>>,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<(), Error> {
+    match keeper {
+        Some(keeper) => keeper.save(learner.checkpoint()?, on_event),
+        None => learner.check(),
+    }
+}
+
 /// Saves what was learned before `error`, which is the data's: once they are repaired, the run goes on there.
-fn leave(mut learner: Learner<'_>, keeper: &mut Keeper<'_>, error: Error, on_event: &mut dyn FnMut(Event)) -> Error {
-    let state = learner.settle().and_then(|()| learner.checkpoint());
-    let saved = state.and_then(|state| keeper.save(state, on_event));
-    saved.and_then(|()| keeper.finish(on_event)).err().unwrap_or(error)
+fn leave(
+    mut learner: Learner<'_>,
+    keeper: &mut Option<Keeper<'_>>,
+    error: Error,
+    on_event: &mut dyn FnMut(Event),
+) -> Error {
+    let saved = learner.settle().and_then(|()| save(&mut learner, keeper, on_event));
+    let mut finish = || keeper.as_mut().map_or(Ok(()), |keeper| keeper.finish(on_event));
+    saved.and_then(|()| finish()).err().unwrap_or(error)
+}
+
+/// The best model and its calibration, which lie in the run's folder: what they are on rank 0.
+fn best_model(job: &Job<'_>) -> Result<(Model, Option<Calibration>), Error> {
+    let Job { config, dataset, task, device, run, ranks, .. } = job;
+    if !ranks.is_first() {
+        let model = config.model.init(&dataset.input, task.outputs(), config.seed, device)?;
+        return Ok((models::load_tensors(model, ranks.tensors(None)?.into_iter().collect())?, None));
+    }
+    let file = ModelFile::load(&run.best(), device).map_err(|error| run.lost(error.into()))?;
+    if ranks.size() > 1 {
+        let tensors = models::named_tensors(&file.model).into_iter().map(|tensor| (tensor.name, tensor.data));
+        ranks.tensors(Some(&tensors.collect()))?;
+    }
+    Ok((file.model, file.calibration.map(|section| stored(section, task, run)).transpose()?))
 }
 
 /// The calibration in the best model file of `run`.

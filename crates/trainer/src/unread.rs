@@ -3,10 +3,10 @@
 
 use burn::tensor::Tensor;
 
-use crate::Error;
 use crate::divergence::HINT;
 use crate::evaluate::read;
 use crate::progress::Sums;
+use crate::{Error, Ranks};
 
 /// Steps between two readings: a loss that isn't finite is found at most this many late.
 const EVERY: usize = 16;
@@ -33,7 +33,7 @@ impl Place {
 struct Entry {
     place: Place,
     samples: usize,
-    /// `[1]`.
+    /// `[1]`; of this rank's share of the batch.
     loss: Tensor<1>,
     /// `[1]`, where the task counts them.
     hits: Option<Tensor<1>>,
@@ -44,7 +44,8 @@ struct Entry {
 pub(crate) struct Unread(Vec<Entry>);
 
 impl Unread {
-    /// Takes in a batch: its mean loss and how many of its samples were right, `[1]` each and without autodiff.
+    /// Takes in a batch of so many samples: this rank's part of the sum that is its mean loss, and how many of the rank's samples were right,
+    /// `[1]` each and without autodiff.
     pub(crate) fn push(&mut self, place: Place, samples: usize, loss: Tensor<1>, hits: Option<Tensor<1>>) {
         self.0.push(Entry { place, samples, loss, hits });
     }
@@ -54,17 +55,19 @@ impl Unread {
         self.0.len() >= EVERY || self.0.first().is_some_and(|entry| entry.place.batch == 1)
     }
 
-    /// Reads everything, with one wait, and gives it to `add` in order.
+    /// Reads everything, with one wait, adds up what the ranks have, and gives it to `add` in order.
     ///
     /// # Errors
     /// [`Error::Diverged`] with the place of the first batch whose loss isn't finite.
-    pub(crate) fn read(&mut self, mut add: impl FnMut(Place, Sums)) -> Result<(), Error> {
+    pub(crate) fn read(&mut self, ranks: &Ranks, mut add: impl FnMut(Place, Sums)) -> Result<(), Error> {
         if self.0.is_empty() {
             return Ok(());
         }
         let entries = std::mem::take(&mut self.0);
         let numbers = entries.iter().flat_map(|entry| [Some(&entry.loss), entry.hits.as_ref()]).flatten();
-        let mut numbers = read(Tensor::cat(numbers.cloned().collect(), 0))?.into_iter();
+        let mut numbers = read(Tensor::cat(numbers.cloned().collect(), 0))?;
+        ranks.sum(&mut numbers)?;
+        let mut numbers = numbers.into_iter();
         for entry in entries {
             let loss = f64::from(numbers.next().unwrap_or(f32::NAN));
             let correct = entry.hits.map_or(0, |_| numbers.next().unwrap_or(0.0) as u64);
@@ -93,9 +96,9 @@ mod tests {
     fn numbers_are_added_in_order() {
         let (mut unread, mut sums) = (Unread::default(), Sums::default());
         (1..=5).for_each(|batch| push(&mut unread, batch, batch as f32));
-        unread.read(|_, more| sums += more).unwrap();
+        unread.read(&Ranks::alone(), |_, more| sums += more).unwrap();
         assert_eq!((sums.loss, sums.samples, sums.correct), (150.0, 50, 20));
-        unread.read(|_, more| sums += more).unwrap();
+        unread.read(&Ranks::alone(), |_, more| sums += more).unwrap();
         assert_eq!(sums.samples, 50, "nothing is left");
     }
 
@@ -105,7 +108,7 @@ mod tests {
         for (batch, loss) in [(7, 1.0), (8, f32::NAN), (9, f32::INFINITY)] {
             push(&mut unread, batch, loss);
         }
-        let error = unread.read(|_, _| ()).unwrap_err();
+        let error = unread.read(&Ranks::alone(), |_, _| ()).unwrap_err();
         assert!(matches!(error, Error::Diverged { step: 7, epoch: 1, batch: 8, .. }), "{error}");
     }
 
@@ -114,7 +117,7 @@ mod tests {
         let mut unread = Unread::default();
         push(&mut unread, 1, 1.0);
         assert!(unread.is_due());
-        unread.read(|_, _| ()).unwrap();
+        unread.read(&Ranks::alone(), |_, _| ()).unwrap();
         for batch in 2..2 + EVERY {
             assert!(!unread.is_due());
             push(&mut unread, batch, 1.0);

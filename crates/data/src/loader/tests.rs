@@ -122,6 +122,39 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn the_parts_of_a_batch_taken_together_are_the_batch(
+        n in 0..60_usize, of in 1..12_usize, mixed in any::<bool>(), workers in 0..3_usize
+    ) {
+        let loader = augmented(pictures(n, 1), if mixed { "light,mixup,cutmix" } else { "light" }, 4).workers(workers);
+        let parts: Vec<Vec<Batch>> = (0..of).map(|part| batches(loader.clone().part(part, of).epoch(1))).collect();
+        for (number, whole) in batches(loader.epoch(1)).into_iter().enumerate() {
+            prop_assert_eq!(loader.len_of(number), whole.len());
+            let mut next = 0;
+            for (part, made) in parts.iter().enumerate() {
+                let rows = loader.clone().part(part, of).part_of(number);
+                prop_assert_eq!(rows.start, next);
+                // No part has two samples more than another.
+                prop_assert!(rows.len() == whole.len() / of || rows.len() == whole.len().div_ceil(of));
+                next = rows.end;
+                prop_assert_eq!(&made[number], &whole.clone().cut(rows));
+            }
+            prop_assert_eq!(next, whole.len());
+        }
+    }
+}
+
+#[test]
+fn the_truth_of_a_part_is_that_of_the_whole_batch() {
+    let loader = Loader::new(Arc::new(pictures(19, 1)), (0..19).rev().collect(), 8);
+    for (number, whole) in batches(loader.epoch(0)).into_iter().enumerate() {
+        let truth = loader.clone().part(1, 2).truth(number);
+        assert_eq!((truth.0, Some(truth.1)), (whole.indices, whole.targets));
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_decoded_is_named_in_its_place_and_ends_the_epoch() {
     let folder = tempfile::tempdir().unwrap();

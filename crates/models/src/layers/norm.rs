@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::Init;
 
-    const TRAIN: Pass = Pass::Train { seed: 0, step: 0 };
+    const TRAIN: Pass = Pass::Train { seed: 0, step: 0, first: 0 };
 
     fn batch_norm() -> BatchNorm {
         BatchNorm::init(2, &mut Builder::new(&Device::flex(), 0, Init::Torch))

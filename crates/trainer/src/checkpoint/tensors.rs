@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::Tensors;
 use crate::Error;
 
-pub(super) fn pack(tensors: &Tensors, folder: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn pack(tensors: &Tensors, folder: &Path) -> Result<Vec<u8>, Error> {
     let mut views = Vec::with_capacity(tensors.len());
     for (name, data) in tensors {
         let dtype = match data.dtype() {
@@ -25,7 +25,7 @@ pub(super) fn pack(tensors: &Tensors, folder: &Path) -> Result<Vec<u8>, Error> {
     safetensors::serialize(views, None).map_err(|error| Error::checkpoint(folder, error))
 }
 
-pub(super) fn unpack(bytes: &[u8], path: &Path) -> Result<Tensors, Error> {
+pub(crate) fn unpack(bytes: &[u8], path: &Path) -> Result<Tensors, Error> {
     let file = safetensors::SafeTensors::deserialize(bytes).map_err(|error| Error::checkpoint(path, error))?;
     let mut tensors = Vec::new();
     for (name, view) in file.iter() {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use serde_json::json;
-use trainer::RunFolder;
 use trainer::range_test::{Curve, Point, Range, RangeTest, Stopped, Suggestion};
+use trainer::{Ranks, RunFolder};
 
 use super::failure::{Failure, code};
 use super::options::Options;
@@ -72,9 +72,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
     let options = layered(arguments.options, arguments.recipe.as_deref())?;
     let (options, dataset) = settled(options, arguments.quiet)?;
     let name = super::train::name(&options);
-    let mut sitting =
-        Sitting::prepare(&options, dataset, Watch { quiet: arguments.quiet, tui: false }, arguments.output)?
-            .initialised()?;
+    let mut sitting = Sitting::prepare(
+        &options,
+        dataset,
+        Watch { quiet: arguments.quiet, tui: false },
+        arguments.output,
+        &Ranks::alone(),
+    )?
+    .initialised()?;
     let signals = Signals::listen()?;
     let mut bar = sitting.bar.take();
     let (config, dataset) = (&sitting.config, sitting.dataset.clone());

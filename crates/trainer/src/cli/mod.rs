@@ -19,6 +19,7 @@ mod initial;
 mod inspect;
 mod page;
 mod position;
+mod ranks;
 mod replay;
 mod report;
 mod resume;
@@ -40,6 +41,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use options::Options;
+use trainer::Ranks;
 
 /// Trains neural networks (MLPs and CNNs) on images and tables. Without a subcommand: trains on the embedded handwritten digits.
 #[derive(Parser)]
@@ -326,7 +328,8 @@ pub(crate) struct DataInfo {
 
 /// Runs the command line and returns the exit code.
 pub(crate) fn run() -> u8 {
-    match Cli::try_parse().map_err(refused).and_then(dispatch) {
+    let cli = Cli::try_parse().map_err(refused);
+    match ranks::together(|ranks| dispatch(cli?, ranks)) {
         Ok(code) => code,
         Err(error) => {
             let code = failure::exit_code(&error);
@@ -338,13 +341,14 @@ pub(crate) fn run() -> u8 {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<u8> {
+fn dispatch(cli: Cli, ranks: &Ranks) -> Result<u8> {
     match cli.command {
         // The environment may say something all the same.
-        None => dispatch(Cli::try_parse_from(["trainer", "train"]).map_err(refused)?),
-        Some(Command::Train(arguments)) => train::run(*arguments),
+        None => dispatch(Cli::try_parse_from(["trainer", "train"]).map_err(refused)?, ranks),
+        Some(Command::Train(arguments)) => train::run(*arguments, ranks),
+        Some(Command::Resume(arguments)) => resume::run(arguments, ranks),
+        _ if ranks.size() > 1 => Err(ranks::refused(ranks)),
         Some(Command::FindLr(arguments)) => find_lr::run(*arguments),
-        Some(Command::Resume(arguments)) => resume::run(arguments),
         Some(Command::Tune(arguments)) => tune::run(*arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Runs(arguments)) => runs::run(&arguments),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use data::Dataset;
 use serde::Serialize;
-use trainer::{Change, Checkpoint, EpochSummary, Error, Provenance, RunFolder};
+use trainer::{Change, Checkpoint, EpochSummary, Error, Provenance, Ranks, RunFolder};
 
 use super::failure::{Failure, code};
 use super::options::{Batch, Options};
@@ -39,8 +39,14 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     if let Some(was) = was {
         // Where nothing tells of changes any more, there must have been none.
         let told = newest.is_some() || metrics.is_some();
-        resume::unchanged(&options, &run, was, if told { &["epochs", "device"] } else { &["device"] })?;
+        resume::unchanged(
+            &options,
+            &run,
+            was,
+            if told { &["epochs", "device", "ranks"] } else { &["device", "ranks"] },
+        )?;
     }
+    let ranks = was.and_then(|was| was.get("ranks").cloned());
     (options.split, options.exclude) = (Some(settings::split(&run)?), None);
     // Where the clock ended the run is known; it must not end this one elsewhere.
     options.time = None;
@@ -54,7 +60,8 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     if let Some(made_from) = &made_from {
         made_from.check_data(&dataset, run.path())?;
     }
-    let other = made_from.as_ref().map(Provenance::differences).unwrap_or_default();
+    let mut other = made_from.as_ref().map(Provenance::differences).unwrap_or_default();
+    other.extend(ranks.map(|ranks| format!("ranks: {ranks} then, 1 now")));
 
     if let Some(Change { step, setting, was, now }) = changes.first() {
         stream::tell(format_args!(
@@ -69,7 +76,13 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
     }
 
     let again = Scratch::new()?;
-    let sitting = Sitting::prepare(&options, dataset, Watch { quiet: arguments.quiet, tui: false }, arguments.output)?;
+    let sitting = Sitting::prepare(
+        &options,
+        dataset,
+        Watch { quiet: arguments.quiet, tui: false },
+        arguments.output,
+        &Ranks::alone(),
+    )?;
     let sitting = sitting.initialised()?;
     let mut compared: Vec<Compared> = Vec::new();
     let interrupted = sitting.repeat(&again.0, &mut |summary: &EpochSummary| {

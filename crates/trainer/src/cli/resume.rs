@@ -2,13 +2,14 @@
 //! be given anew, which is said and recorded, and so may what changes no weight. Any other difference is an error.
 
 use anyhow::{Result, anyhow};
+use serde::{Deserialize, Serialize};
 use trainer::search::SearchFolder;
-use trainer::{Change, Checkpoint, OnNan, Provenance, RunFolder, Settings};
+use trainer::{Change, Checkpoint, OnNan, Provenance, Ranks, RunFolder, Settings};
 
 use super::failure::{Failure, code};
 use super::options::Options;
 use super::train::Sitting;
-use super::{Resume, settings, settle, stream};
+use super::{Resume, ranks, settings, settle, stream};
 
 /// A run that is ready to go on.
 pub(super) struct Ready {
@@ -19,17 +20,50 @@ pub(super) struct Ready {
     pub(super) checkpoint: Option<Checkpoint>,
 }
 
+/// What the other ranks are told by rank 0, which alone looks into the run.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    options: String,
+    threads: usize,
+    initialised: bool,
+}
+
 /// Goes on with a run, or with a search.
-pub(crate) fn run(arguments: Resume) -> Result<u8> {
+pub(crate) fn run(arguments: Resume, ranks: &Ranks) -> Result<u8> {
     if SearchFolder::is_one(&arguments.run) {
-        return super::tune::resume(arguments);
+        return if ranks.size() > 1 { Err(ranks::refused(ranks)) } else { super::tune::resume(arguments) };
     }
-    let Ready { run, sitting, settings, checkpoint } = ready(&arguments)?;
+    let Ready { run, sitting, settings, checkpoint } = match ranks.is_first() {
+        true => ready(&arguments, ranks)?,
+        false => follow(&arguments, ranks)?,
+    };
+    if ranks.size() > 1 {
+        if ranks.is_first() {
+            let (options, initialised) = (sitting.args()?, sitting.config.initial.is_some());
+            let told = Told { options, threads: kernels::threads(), initialised };
+            ranks.broadcast(Ok(serde_json::to_vec(&told)?))?;
+        }
+        sitting.meet()?;
+    }
     sitting.train(&run, settings, checkpoint)
 }
 
+/// Takes up the run that rank 0 has taken up.
+fn follow(arguments: &Resume, ranks: &Ranks) -> Result<Ready> {
+    let told: Told = serde_json::from_slice(&ranks.broadcast(Ok(Vec::new()))?)?;
+    kernels::share_between(told.threads);
+    let options = Options::parse(&told.options, "the options of rank 0")?;
+    let dataset = settle::open(&options)?;
+    let watch = ranks::watch(arguments.watch, ranks);
+    let mut sitting = Sitting::prepare(&options, dataset, watch, arguments.output, ranks)?;
+    if told.initialised {
+        sitting = sitting.initialised()?;
+    }
+    Ok(Ready { run: RunFolder::elsewhere(), sitting, settings: Settings::new(), checkpoint: None })
+}
+
 /// Takes up a run as it stands.
-pub(super) fn ready(arguments: &Resume) -> Result<Ready> {
+pub(super) fn ready(arguments: &Resume, ranks: &Ranks) -> Result<Ready> {
     let run = RunFolder::open(&arguments.run)?.held()?;
     if let Some(note) = run.lock_note() {
         stream::tell(format_args!("note: {note}"));
@@ -44,7 +78,7 @@ pub(super) fn ready(arguments: &Resume) -> Result<Ready> {
     options.checkpoint_minutes = arguments.checkpoint_minutes.or(options.checkpoint_minutes);
     options.checkpoint_steps = arguments.checkpoint_steps.or(options.checkpoint_steps);
     if !Checkpoint::any(&run.checkpoints())? {
-        return begin_again(run, &began, options, arguments, made_from.as_ref());
+        return begin_again(run, &began, options, (arguments, ranks), made_from.as_ref());
     }
 
     let (mut checkpoint, warnings) = Checkpoint::load_newest(&run.checkpoints())?;
@@ -55,7 +89,7 @@ pub(super) fn ready(arguments: &Resume) -> Result<Ready> {
     let before = settings_of(&options, &run)?;
     options.epochs = arguments.epochs.or(options.epochs);
     options.device = arguments.device.clone().or(options.device);
-    let now = settings_of(&options, &run)?;
+    let now = ranks::counted(settings_of(&options, &run)?, ranks);
     // Checkpoints of the first format know no settings.
     let was = if checkpoint.settings.is_empty() { &before } else { &checkpoint.settings };
     let changes = changes(was, &now, arguments, &run, checkpoint.progress.step)?;
@@ -63,7 +97,7 @@ pub(super) fn ready(arguments: &Resume) -> Result<Ready> {
     (options.split, options.exclude) = (Some(run.split()), None);
     let dataset = settle::open(&options)?;
     compare(made_from.as_ref(), &dataset, &run)?;
-    let mut sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?;
+    let mut sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output, ranks)?;
     // Going back to the beginning of the first epoch is going back to the first weights.
     if checkpoint.progress.epoch == 0 && sitting.config.on_nan == OnNan::Rollback {
         sitting = sitting.initialised()?;
@@ -87,7 +121,7 @@ fn begin_again(
     run: RunFolder,
     began: &Options,
     mut options: Options,
-    arguments: &Resume,
+    (arguments, ranks): (&Resume, &Ranks),
     made_from: Option<&Provenance>,
 ) -> Result<Ready> {
     // A run that has ended had some; to train it anew over its results is not what whoever removed them has asked for.
@@ -110,8 +144,9 @@ fn begin_again(
                 was.remove("split.csv");
                 settings::without_split(&options, &device(&options)?)?
             };
+            let now = ranks::counted(now, ranks);
             for (setting, was, now) in given_anew(&was, &now, arguments, &run)? {
-                stream::tell(format_args!("changed: --{setting} {now} instead of {was}"));
+                stream::tell(format_args!("changed: {} {now} instead of {was}", flag(&setting)));
             }
         }
         None => {}
@@ -124,14 +159,14 @@ fn begin_again(
     if let Some(made_from) = made_from {
         made_from.check_data(&dataset, run.path())?;
     }
-    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?.initialised()?;
+    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output, ranks)?.initialised()?;
     // What was not written before the kill is what would have been; the program and what is given anew are those of now.
     let made_from = sitting.made_from(&recorded)?;
     RunFolder::write(&run.args(), recorded.as_bytes())?;
     if !split.is_file() {
         sitting.write_split(&run)?;
     }
-    let settings = settings_of(&options, &run)?;
+    let settings = ranks::counted(settings_of(&options, &run)?, ranks);
     Provenance { settings: settings.clone(), ..made_from }.write(&run)?;
     Ok(Ready { run, sitting, settings, checkpoint: None })
 }
@@ -177,7 +212,8 @@ fn catch_up(options: &mut Options, checkpoint: &Checkpoint) {
 fn changes(was: &Settings, now: &Settings, given: &Resume, run: &RunFolder, step: u64) -> Result<Vec<Change>> {
     let changes = given_anew(was, now, given, run)?.into_iter().map(|(setting, was, now)| {
         stream::tell(format_args!(
-            "changed: --{setting} {now} instead of {was}; from step {step} on the run is not bit for bit what it would have been"
+            "changed: {} {now} instead of {was}; from step {step} on the run is not bit for bit what it would have been",
+            flag(&setting)
         ));
         Change { step, setting, was, now }
     });
@@ -195,10 +231,15 @@ fn given_anew(
     run: &RunFolder,
 ) -> Result<Vec<(String, String, String)>> {
     let mut anew = Vec::new();
-    for (setting, was, now) in settings::differences(was, now) {
+    for (setting, mut was, mut now) in settings::differences(was, now) {
+        if setting == "ranks" {
+            // One process is not counted.
+            [&mut was, &mut now].into_iter().filter(|count| *count == "not set").for_each(|count| *count = "1".into());
+        }
         let (given, flag) = match setting.as_str() {
             "epochs" => (given.epochs.is_some(), true),
             "device" => (given.device.is_some(), true),
+            "ranks" => (true, false),
             _ => (false, false),
         };
         if given {
@@ -212,6 +253,11 @@ fn given_anew(
         return Err(edited(run, &setting, &was, &now, &advice));
     }
     Ok(anew)
+}
+
+/// How a setting is given: the ranks by mpirun, all else by a flag.
+fn flag(setting: &str) -> String {
+    if setting == "ranks" { "ranks".to_owned() } else { format!("--{setting}") }
 }
 
 /// Refuses options that aren't those that the run was trained with, as `was` has them; but for those in `free`.

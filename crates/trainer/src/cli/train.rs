@@ -1,5 +1,6 @@
 //! `trainer train`, and `trainer` without anything, which is the same without arguments.
 
+mod outcome;
 mod silent;
 
 use std::cell::RefCell;
@@ -10,11 +11,13 @@ use anyhow::{Result, anyhow};
 use data::Dataset;
 use models::Model;
 use serde_json::json;
-use tasks::{Calibration, Goal, Task};
+use tasks::{Calibration, Task};
 use trainer::{
-    Answers, Checkpoint, Ended, Event, Glance, Job, Known, Origin, Provenance, Report, RunFolder, Seen, Settings,
-    memory,
+    Answers, Checkpoint, Ended, Event, Glance, Job, Known, Origin, Provenance, Ranks, Report, RunFolder, Seen,
+    Settings, memory,
 };
+
+use outcome::target_reached;
 
 use super::bar::Bar;
 use super::board::Board;
@@ -24,7 +27,7 @@ use super::initial::{self, Begun};
 use super::options::{Batch, Choice, Options};
 use super::signals::Signals;
 use super::tui::{Screen, State};
-use super::{Format, Output, Train, Watch, page, report, settings, settle, stream};
+use super::{Format, Output, Train, Watch, page, ranks, report, settings, settle, stream};
 use ::report::grouped;
 
 /// The recipe of the first run, whose file states what it reached.
@@ -34,10 +37,15 @@ const DIGITS: &str = include_str!("../../../../datasets/digits/cnn.toml");
 const WORST: usize = 16;
 
 /// `trainer train`.
-pub(crate) fn run(arguments: Train) -> Result<u8> {
+pub(crate) fn run(arguments: Train, ranks: &Ranks) -> Result<u8> {
     Options::check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     let options = layered(arguments.options, arguments.recipe.as_deref())?;
-    let (options, dataset) = settled(options, arguments.watch.quiet || arguments.print_config)?;
+    ranks::check(&options, ranks)?;
+    let watch = ranks::watch(arguments.watch, ranks);
+    let (options, dataset) = settled(options, watch.quiet || arguments.print_config)?;
+    if arguments.print_config && !ranks.is_first() {
+        return Ok(0);
+    }
     if arguments.print_config {
         match arguments.output.format {
             Format::Json => stream::print(serde_json::to_string(&options)?)?,
@@ -46,7 +54,7 @@ pub(crate) fn run(arguments: Train) -> Result<u8> {
         return Ok(0);
     }
     let runs = options.runs.clone().unwrap_or_else(|| "runs".into());
-    let sitting = Sitting::prepare(&options, dataset, arguments.watch, arguments.output)?.initialised()?;
+    let sitting = Sitting::prepare(&options, dataset, watch, arguments.output, ranks)?.initialised()?;
     let (run, settings) = sitting.begin(&runs, &name(&options))?;
     sitting.train(&run, settings, None)
 }
@@ -90,11 +98,6 @@ pub(crate) fn name(options: &Options) -> String {
     format!("{}-{architecture}", stem.trim_matches(['.', '-']))
 }
 
-/// Whether the run ended by its target, or has a best model that reaches it (a run that is resumed after it had ended).
-fn target_reached(target: &Goal, report: &Report) -> bool {
-    report.ended == Ended::Target || report.val.as_ref().is_some_and(|val| target.reached(val))
-}
-
 /// One sitting of a run: from settled options to the last line that is printed.
 pub(crate) struct Sitting {
     options: Options,
@@ -107,16 +110,24 @@ pub(crate) struct Sitting {
     output: Output,
     /// Where the first weights came from.
     origin: Option<Origin>,
+    /// Who trains with this process.
+    ranks: Ranks,
 }
 
 impl Sitting {
     /// Settles everything that can fail before a folder is made, and says what was found.
-    pub(crate) fn prepare(options: &Options, dataset: Dataset, watch: Watch, output: Output) -> Result<Self> {
+    pub(crate) fn prepare(
+        options: &Options,
+        dataset: Dataset,
+        watch: Watch,
+        output: Output,
+        ranks: &Ranks,
+    ) -> Result<Self> {
         let mut config = settle::config(options, &dataset)?;
         config.check()?;
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
-        let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
+        let device = ranks::device(options.device.as_deref().unwrap_or("auto"), ranks)?;
         let mut bar = Bar::new(report::unit(&dataset.input), watch.quiet);
         for line in report::statement(&dataset) {
             bar.draw(&Event::Note(line));
@@ -129,7 +140,8 @@ impl Sitting {
         }
         // What a GPU has left, nobody says.
         if let Some(available) = memory::available().filter(|_| device.hardware.starts_with("CPU")) {
-            let step = memory::Estimate::of(&config, &dataset, task.outputs(), frozen.frozen)?;
+            let share = trainer::TrainConfig { batch: config.batch.div_ceil(ranks.size()), ..config.clone() };
+            let step = memory::Estimate::of(&share, &dataset, task.outputs(), frozen.frozen)?;
             step.check(available)?;
             bar.draw(&Event::Note(format!(
                 "memory   about {step} to train; {} are available",
@@ -149,6 +161,7 @@ impl Sitting {
             tui: watch.tui,
             output,
             origin: None,
+            ranks: ranks.clone(),
         })
     }
 
@@ -166,10 +179,14 @@ impl Sitting {
     pub(crate) fn begin(&self, runs: &Path, name: &str) -> Result<(RunFolder, Settings)> {
         let args = self.options.to_toml()?;
         let made_from = self.made_from(&args)?;
+        ranks::compare(&self.ranks, &made_from, settings::without_split(&self.options, &self.device.name)?)?;
+        if !self.ranks.is_first() {
+            return Ok((RunFolder::elsewhere(), Settings::new()));
+        }
         let run = RunFolder::create(runs, name)?;
         RunFolder::write(&run.args(), args.as_bytes())?;
         self.write_split(&run)?;
-        let settings = settings::of(&self.options, &run, &self.device.name)?;
+        let settings = ranks::counted(settings::of(&self.options, &run, &self.device.name)?, &self.ranks);
         Provenance { settings: settings.clone(), ..made_from }.write(&run)?;
         Ok((run, settings))
     }
@@ -181,6 +198,17 @@ impl Sitting {
         Ok(Provenance { initial: self.origin.clone(), ..made_from })
     }
 
+    /// The options, as `args.toml` has them.
+    pub(crate) fn args(&self) -> Result<String> {
+        self.options.to_toml()
+    }
+
+    /// Compares what the ranks are about to do.
+    pub(crate) fn meet(&self) -> Result<()> {
+        let settings = settings::without_split(&self.options, &self.device.name)?;
+        ranks::compare(&self.ranks, &self.made_from(&self.args()?)?, settings)
+    }
+
     /// Records which sample went where.
     pub(crate) fn write_split(&self, run: &RunFolder) -> Result<()> {
         Ok(data::split::write_csv(&run.split(), &self.dataset)?)
@@ -189,6 +217,9 @@ impl Sitting {
     /// Trains, and reports.
     pub(crate) fn train(mut self, run: &RunFolder, settings: Settings, resume: Option<Checkpoint>) -> Result<u8> {
         let signals = Signals::listen()?;
+        if !self.ranks.is_first() {
+            return self.follow(run, &signals);
+        }
         let mut bar = self.bar.take();
         let mut log = EventLog::open(run.path());
         let board = self.open_board(run, resume.is_none())?.map(RefCell::new);
@@ -322,15 +353,9 @@ impl Sitting {
             resume,
             provenance: self.provenance(),
             settings,
+            ranks: self.ranks.clone(),
             ..Job::new(&self.config, self.task.clone(), self.dataset.clone(), self.device.device.clone(), run)
         }
-    }
-
-    /// Writes `metrics.json`, and returns it.
-    fn write_metrics(&self, run: &RunFolder, report: &Report) -> Result<serde_json::Value> {
-        let metrics = self.metrics(report);
-        RunFolder::write(&run.metrics(), &serde_json::to_vec_pretty(&metrics)?).map_err(|error| run.lost(error))?;
-        Ok(metrics)
     }
 
     /// What a model file says about its making. No clock, run name, host or path: equal runs give equal files.
@@ -344,57 +369,5 @@ impl Sitting {
             "options": options,
             "samples": { "train": self.dataset.split.train.len(), "val": self.dataset.split.val.len() },
         })
-    }
-
-    /// `metrics.json`.
-    fn metrics(&self, report: &Report) -> serde_json::Value {
-        json!({
-            "v": 1,
-            "ended": report.ended,
-            "epochs": report.epochs,
-            "best_epoch": report.best_epoch,
-            "monitor": self.task.monitor().0,
-            "seconds": report.seconds,
-            "changes": report.changes,
-            "left_out": report.left_out,
-            "rollbacks": report.rollbacks,
-            "chosen_on": report.val.as_ref().map(|metrics| metrics.report()),
-            "test": report.test.as_ref().map(|metrics| metrics.report()),
-            "calibration": report.calibration.as_ref().zip(report.answers.as_ref()).and_then(|(calibration, answers)| {
-                let coverage = trainer::coverage_of(&self.task, calibration, &self.dataset, answers)?;
-                Some(trainer::coverage_json(&coverage))
-            }),
-        })
-    }
-
-    /// The last lines, for people.
-    fn outcome(&self, run: &RunFolder, report: &Report, page: Option<&Path>) -> String {
-        let (best, epochs, seconds) = (report.best_epoch, report.epochs, report.seconds);
-        let monitor = self.task.monitor().0;
-        let mut lines = vec![match &report.val {
-            Some(_) => format!("best     epoch {best} of {epochs} by {monitor} on validation, {seconds:.1} s"),
-            None => format!("best     epoch {best} of {epochs}, {seconds:.1} s"),
-        }];
-        lines.extend(report.val.as_ref().map(|val| format!("chosen   on validation: {}", report::summary(val))));
-        lines.push(match (&report.test, &report.val) {
-            (Some(test), _) => format!("test     held out: {}", report::summary(test)),
-            (None, Some(_)) => {
-                "no test split: the numbers above are of the samples that the best epoch was chosen on".to_owned()
-            }
-            (None, None) => "no test split and no validation: nothing says how good the model is".to_owned(),
-        });
-        lines.push(format!("saved    {}", run.best().display()));
-        lines.extend(page.map(|page| format!("report   {}", page.display())));
-        let arguments = match self.options.data.as_deref() {
-            // The newest run is looked for in `runs` unless another folder is named.
-            Some("digits") => match self.options.runs.as_deref() {
-                None => String::new(),
-                Some(runs) if runs == Path::new("runs") => String::new(),
-                Some(runs) => format!("--runs {}", data::quoted(runs)),
-            },
-            _ => format!("predict {} YOUR_FILES", data::quoted(run.path())),
-        };
-        lines.push(format!("try next {}", report::infer_command(&arguments)));
-        lines.join("\n")
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use trainer::search::{Halving, Record, SearchEnded, SearchFolder};
-use trainer::{Error, RunFolder};
+use trainer::{Error, Ranks, RunFolder};
 
 use super::failure::{Failure, code};
 use super::options::Options;
@@ -85,7 +85,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
     let (filled, dataset) = settled(options.clone(), quiet)?;
     let options = ranges::fixed(options, &filled);
     ranges::check(&ranges, &options)?;
-    let sitting = Sitting::prepare(&filled, dataset, Watch { quiet, tui: false }, output)?.initialised()?;
+    let sitting =
+        Sitting::prepare(&filled, dataset, Watch { quiet, tui: false }, output, &Ranks::alone())?.initialised()?;
     if sitting.dataset.split.val.is_empty() {
         let what = "trials are chosen by validation, for which there are no samples; give `val` above 0";
         return Err(Failure::usage(anyhow!("recipe `{}`: {what}", arguments.recipe.display())));

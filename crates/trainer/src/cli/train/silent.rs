@@ -1,4 +1,4 @@
-//! Sittings that report nothing: of a replay, and of a search's trials.
+//! Sittings that report nothing: of a replay, of a search's trials, and of ranks that train with another one.
 
 use std::cell::Cell;
 
@@ -31,6 +31,12 @@ impl Sitting {
         bar.finish();
         outcome?;
         Ok(signals.stop().then(|| signals.code()))
+    }
+
+    /// Trains with rank 0, which writes and says everything.
+    pub(super) fn follow(self, run: &RunFolder, signals: &Signals) -> Result<u8> {
+        let report = trainer::train(self.job(run, Settings::new(), None), &|| signals.stop(), &mut |_| ())?;
+        Ok(if report.ended == Ended::Interrupted { signals.code() } else { 0 })
     }
 
     /// Trains in silence until `epochs` are done; none where `stop` said so before.

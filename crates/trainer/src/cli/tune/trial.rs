@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use serde_json::Value;
-use trainer::Error;
 use trainer::search::{Reached, Record, SearchFolder};
+use trainer::{Error, Ranks};
 
 use super::ranges;
 use crate::cli::failure::{code, exit_code};
@@ -87,7 +87,7 @@ pub(super) fn measure(
 /// The run of a trial: as it stands, or anew with the values that are drawn for it.
 fn ready(folder: &SearchFolder, record: &Record, trial: u32) -> Result<Ready> {
     if folder.begun(trial)?.is_some() {
-        return resume::ready(&Resume {
+        let arguments = Resume {
             run: folder.trial(trial),
             epochs: None,
             workers: None,
@@ -96,13 +96,14 @@ fn ready(folder: &SearchFolder, record: &Record, trial: u32) -> Result<Ready> {
             checkpoint_steps: None,
             watch: SILENT,
             output: TEXT,
-        });
+        };
+        return resume::ready(&arguments, &Ranks::alone());
     }
     let base: Options = serde_json::from_value(record.options.clone())
         .map_err(|error| Error::Checkpoint { path: folder.record(), what: format!("`options`: {error}") })?;
     let drawn = ranges::with(&base, &record.ranges.draw(record.seed, trial)).map_err(Error::Config)?;
     let (options, dataset) = settled(drawn, true)?;
-    let sitting = Sitting::prepare(&options, dataset, SILENT, TEXT)?.initialised()?;
+    let sitting = Sitting::prepare(&options, dataset, SILENT, TEXT, &Ranks::alone())?.initialised()?;
     let (run, settings) = sitting.begin(folder.path(), &SearchFolder::name(trial))?;
     Ok(Ready { run, sitting, settings, checkpoint: None })
 }

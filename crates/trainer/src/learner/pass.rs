@@ -1,0 +1,84 @@
+//! A batch on its way through the model and back: of each rank its share, so that what the ranks have, added up, is what one process would
+//! have of the whole batch.
+
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+use data::{Batch, Loader};
+use models::Pass;
+use tasks::Task;
+
+use super::Learner;
+use crate::Error;
+use crate::divergence::Watched;
+
+/// The samples of a batch that this rank learns from.
+pub(crate) struct Share {
+    batch: Batch,
+    /// The place of the first of them in the batch.
+    first: usize,
+    /// Samples of the whole batch.
+    pub(crate) samples: usize,
+    /// What this rank's samples count: [`Task::batch_weight`].
+    own: f64,
+    /// What all of them count.
+    pub(super) weight: f64,
+}
+
+impl Learner<'_> {
+    /// The share of the batch that is to be learned next, as `loader` has made it; an error on every rank where one of them has none.
+    pub(crate) fn share(&self, loader: &Loader, batch: Result<Batch, data::Error>) -> Result<Share, Error> {
+        let weight = |batch: &Batch| batch.targets.as_ref().map_or(0.0, |targets| self.task.batch_weight(targets));
+        let own = batch.as_ref().map_or(0.0, weight);
+        let (batch, said) = self.ranks.agree(batch.map_err(Error::from), [own, 0.0, 0.0])?;
+        let (first, samples) = (loader.part_of(self.progress.batch).start, loader.len_of(self.progress.batch));
+        Ok(Share { batch, first, samples, own, weight: said.iter().map(|[weight, ..]| weight).sum() })
+    }
+
+    /// Feeds a share of a batch forward and its loss backward: what it adds to the gradients of the mean loss over the whole batch. None where
+    /// the batch is left out.
+    pub(super) fn backpropagate(&mut self, share: Share) -> Result<Option<GradientsParams>, Error> {
+        let Share { mut batch, first, samples, own, weight } = share;
+        if batch.is_empty() {
+            return self.sit_out(samples);
+        }
+        let indices = std::mem::take(&mut batch.indices);
+        let (inputs, Some(target)) = batch.into_tensors(&self.device) else {
+            return Err(Error::Config("the data set has no targets to learn from".into()));
+        };
+        let index = (self.progress.epoch * self.batches + self.progress.batch) as u64;
+        let pass = Pass::Train { seed: self.config.seed, step: index, first };
+        let dataset = self.watched.clone();
+        let (model, kept) = (&self.model, &inputs);
+        let watched = dataset.as_deref().map(|dataset| {
+            // Running statistics of the copy are its own: this forward pass doesn't reach them.
+            Watched { dataset, model: model.clone(), inputs: kept.clone(), indices, pass }
+        });
+        let outputs = self.model.forward(inputs, pass);
+        let mut loss = self.task.loss(outputs.clone(), &target);
+        if self.ranks.size() > 1 {
+            loss = loss.mul_scalar(own / weight);
+        }
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        if let Some(watched) = watched {
+            let cause = watched.cause(loss.clone().inner(), &gradients)?;
+            if let Some(cause) = self.ranks.first_of(cause)? {
+                return self.leave_out(watched.model, cause).map(|()| None);
+            }
+        }
+        self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
+        Ok(Some(gradients))
+    }
+
+    /// Takes part in a batch that has no samples for this rank: it has fewer than there are ranks.
+    fn sit_out(&mut self, samples: usize) -> Result<Option<GradientsParams>, Error> {
+        if self.watched.is_some()
+            && let Some(cause) = self.ranks.first_of(None)?
+        {
+            return self.leave_out(self.model.clone(), cause).map(|()| None);
+        }
+        let nothing = || Tensor::<1>::zeros([1], &self.device).without_autodiff();
+        let hits = matches!(self.task, Task::Classification(_)).then(nothing);
+        self.unread.push(self.next_place(), samples, nothing(), hits);
+        Ok(Some(GradientsParams::new()))
+    }
+}
