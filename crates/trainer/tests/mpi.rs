@@ -61,7 +61,7 @@ mod started {
         // As root in containers; more ranks than cores; each group of ranks separated from the next by a colon.
         command.envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")]);
         command.env("RAYON_NUM_THREADS", "1").current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
-        command.args(["--oversubscribe", "--bind-to", "none"]);
+        command.args(["--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]);
         for (at, (ranks, arguments)) in groups.iter().enumerate() {
             command.args((at > 0).then_some(":")).args(["-n", ranks]).arg(program.get_program()).args(arguments);
         }
