@@ -40,6 +40,18 @@ pub enum Error {
         /// What the driver or the framework said.
         reason: String,
     },
+    /// The device is there and doesn't compute in this number format.
+    #[error("--precision {precision}: not usable on {device} ({reason}); there are {available}")]
+    Precision {
+        /// What was asked for.
+        precision: String,
+        /// Where.
+        device: String,
+        /// What the driver or the framework said.
+        reason: String,
+        /// The formats that it computes in.
+        available: String,
+    },
     /// No backend feature is on at all.
     #[error(
         "this build has no backend: build again with `--features flex` (any CPU), `ndarray`, `wgpu`, `vulkan`, `metal` or `cuda`"

@@ -19,10 +19,12 @@ mod backend;
 mod error;
 mod list;
 mod name;
+mod precision;
 mod probe;
 mod select;
 
 pub use backend::Backend;
 pub use error::Error;
 pub use list::{DeviceInfo, list};
+pub use precision::check_precision;
 pub use select::{Selected, select};

@@ -14,9 +14,16 @@ use crate::parallel;
 
 /// Whether the CPU kernels can take this tensor: f32 on Flex, with gradients or without.
 pub fn is_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
-    if tensor.dtype() != DType::F32 {
-        return false;
-    }
+    tensor.dtype() == DType::F32 && lies_there(tensor)
+}
+
+/// Whether the tensor's numbers have 16 bits and lie on Flex. Its own operations add up products of f16 in f16 for some shapes, where GPUs do
+/// so in f32: the kernels for f32 take them then, and what comes out is rounded once.
+pub(crate) fn is_half<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.dtype(), DType::F16 | DType::BF16) && lies_there(tensor)
+}
+
+fn lies_there<const D: usize>(tensor: &Tensor<D>) -> bool {
     match tensor.clone().into_dispatch().kind {
         DispatchTensorKind::Flex(_) => true,
         DispatchTensorKind::Autodiff(inner) => matches!(*inner, DispatchTensorKind::Flex(_)),

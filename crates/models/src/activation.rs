@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use crate::named::named;
+use crate::{named::named, precision::in_f32};
 
 named! {
     /// The non-linearity after a layer, with PyTorch's default coefficients.
@@ -39,6 +39,14 @@ impl Activation {
         match self {
             Self::Relu => activation::relu(x),
             Self::LeakyRelu => activation::leaky_relu(x, 0.01),
+            Self::None => x,
+            // Made of several operations, of which exponentials leave the range of f16 soon.
+            _ => in_f32(x, |x| self.smooth(x)),
+        }
+    }
+
+    fn smooth<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
             Self::Elu => activation::elu(x, 1.0),
             Self::Selu => activation::selu(x),
             Self::Gelu => activation::gelu(x),
@@ -47,7 +55,7 @@ impl Activation {
             Self::HardSwish => activation::hard_swish(x),
             Self::Tanh => activation::tanh(x),
             Self::Sigmoid => activation::sigmoid(x),
-            Self::None => x,
+            Self::Relu | Self::LeakyRelu | Self::None => x,
         }
     }
 }

@@ -24,6 +24,7 @@ mod named;
 pub mod packed;
 mod parameters;
 mod plan;
+mod precision;
 mod preset;
 mod pretrained;
 mod stage;
@@ -51,6 +52,7 @@ pub use parameters::{
     Kind, NamedTensor, freeze, is_head, is_output, load_tensors, named_tensors, parameter_kinds, parameter_sizes,
     replace_tensors,
 };
+pub use precision::Precision;
 pub use pretrained::{Fit, Misfit, Pretrained, Taken};
 pub use stage::{Residual, StageConfig};
 pub use summary::{LayerSummary, summary};

@@ -7,7 +7,7 @@ use burn::{
 };
 use data::InputSpec;
 
-use crate::{ModelConfig, cnn::Cnn, features::Recorder, mlp::Mlp};
+use crate::{ModelConfig, Precision, cnn::Cnn, features::Recorder, mlp::Mlp, precision::widened};
 
 /// What a forward pass is for. Said at each call, never taken from the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Model {
     config: ModelConfig,
     #[module(skip)]
     normal: Normal,
+    #[module(skip)]
+    precision: Precision,
 }
 
 /// The architectures.
@@ -56,20 +58,30 @@ enum Normal {
 impl Model {
     pub(crate) fn new(net: Net, config: ModelConfig, input: InputSpec, outputs: usize) -> Self {
         let (mean, std) = input.normalisation();
-        Self { net, outputs, input, config, normal: Normal::new(mean, std) }
+        let (normal, precision) = (Normal::new(mean, std), Precision::default());
+        Self { net, outputs, input, config, normal, precision }
+    }
+
+    /// The same model, whose passes for training compute in `precision`. No file keeps it: the weights are f32 as before, and so is prediction.
+    pub fn trained_in(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The outputs (logits) of a batch: `[batch, channels, height, width]` as [`data::Batch::into_tensors`] makes it, pixels in 0..=1 or
-    /// features as they are, to `[batch, outputs]`.
+    /// features as they are, to `[batch, outputs]`, in f32 whatever the layers compute in.
     ///
     /// # Panics
     /// Where the shape isn't that of [`Model::input`], or the tensor lies on another device.
     pub fn forward(&self, inputs: Tensor<4>, pass: Pass) -> Tensor<2> {
-        let x = self.normal.forward(inputs);
-        match &self.net {
+        let mut x = self.normal.forward(inputs);
+        if self.precision != Precision::F32 && matches!(pass, Pass::Train { .. }) {
+            // From here on a layer computes in the format of its input.
+            x = x.cast(self.precision.dtype());
+        }
+        widened(match &self.net {
             Net::Mlp(net) => net.forward(x.flatten(1, 3), pass),
             Net::Cnn(net) => net.forward(x, pass),
-        }
+        })
     }
 
     /// [`forward`](Self::forward) for prediction, layer by layer; see [`crate::feature_maps`].

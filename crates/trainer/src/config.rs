@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use data::Augment;
-use models::ModelConfig;
+use models::{ModelConfig, Precision};
 use tasks::{Goal, LossOptions};
 
 use crate::{Error, Initial, OnNan, OptimizerConfig, ScheduleConfig};
@@ -42,6 +42,8 @@ pub struct TrainConfig {
     pub clip_value: Option<f64>,
     /// What to do about a batch whose numbers aren't finite.
     pub on_nan: OnNan,
+    /// What a step computes in; weights, normalisation, the loss, the optimizer, validation and all files are f32.
+    pub precision: Precision,
     /// How training samples are varied.
     pub augment: Augment,
     /// Decay of the averaged weights, in 0..1.
@@ -85,6 +87,7 @@ impl TrainConfig {
             clip_norm: None,
             clip_value: None,
             on_nan: OnNan::default(),
+            precision: Precision::default(),
             augment: Augment::NONE,
             ema: None,
             patience: None,

@@ -7,6 +7,8 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
+use crate::Error;
+use crate::evaluate::read;
 use crate::optimizer::{ParameterInfo, parameters_by_path};
 
 /// A gradient that no step can be taken by.
@@ -47,6 +49,25 @@ pub fn clip<M: Module>(
 /// The Euclidean norm of all gradients of `model` taken together. Waits for the device once. Infinite or NaN if an element is, or if the
 /// sum of squares of one parameter leaves f32's range.
 pub fn norm<M: Module>(model: &M, grads: &GradientsParams) -> f64 {
+    let squares = squares(model, grads);
+    if squares.is_empty() {
+        return 0.0;
+    }
+    Tensor::cat(squares, 0).into_data().iter::<f64>().sum::<f64>().sqrt()
+}
+
+/// Whether `loss`, `[1]`, is finite, and whether the gradients are and their squares add up in f32. Waits for the device once.
+pub(crate) fn are_finite<M: Module>(model: &M, grads: &GradientsParams, loss: Tensor<1>) -> Result<[bool; 2], Error> {
+    let mut numbers = vec![loss];
+    numbers.extend(squares(model, grads));
+    let numbers = read(Tensor::cat(numbers, 0))?;
+    let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
+    let (loss, squares) = numbers.split_at(1);
+    Ok([finite(loss), finite(squares)])
+}
+
+/// The sum of squares of each gradient of `model`, `[1]`.
+fn squares<M: Module>(model: &M, grads: &GradientsParams) -> Vec<Tensor<1>> {
     struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -57,10 +78,7 @@ pub fn norm<M: Module>(model: &M, grads: &GradientsParams) -> f64 {
     }
     let mut squares = Squares(grads, Vec::new());
     model.visit(&mut squares);
-    if squares.1.is_empty() {
-        return 0.0;
-    }
-    Tensor::cat(squares.1, 0).into_data().iter::<f64>().sum::<f64>().sqrt()
+    squares.1
 }
 
 /// The parameter of `model` that backpropagation reaches first, the last in the module's order, of those whose gradient isn't finite or

@@ -13,6 +13,7 @@ use crate::divergence::{self, HINT};
 use crate::gradient::{self, Accumulator};
 use crate::judge::{judge, monitored};
 use crate::optimizer::Optimizer;
+use crate::scaling::LossScale;
 use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
 use crate::{Ema, Ended, EpochSummary, Error, Event, LeftOut, OnNan, Progress, Ranks, TrainConfig, freeze};
@@ -63,7 +64,7 @@ impl<'a> Learner<'a> {
     pub(crate) fn new(model: Model, task: Task, config: &'a TrainConfig, batches: usize) -> Result<Self, Error> {
         let kinds = models::parameter_kinds(&model);
         let frozen = freeze::frozen(&kinds, &config.freeze)?;
-        let model = models::freeze(model, &frozen);
+        let model = models::freeze(model, &frozen).trained_in(config.precision);
         let parameters = freeze::learning(kinds, config.head_lr.map_or(1.0, |lr| lr / config.lr));
         let device = model.devices().first().cloned().unwrap_or_default();
         let mut learner = Self {
@@ -72,7 +73,7 @@ impl<'a> Learner<'a> {
             accumulator: Accumulator::default(),
             begun: None,
             ema: config.ema.map(|decay| Ema::new(&model, decay).sparing(frozen)),
-            progress: Progress::default(),
+            progress: Progress { loss_scale: LossScale::beginning(config.precision), ..Progress::default() },
             device,
             model,
             task,

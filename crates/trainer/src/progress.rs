@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Ended;
 use crate::schedule::Plateau;
+use crate::{Ended, LossScale};
 
 /// The position of a run, and what was decided so far. `Default` is the beginning.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct Progress {
     /// How often the learning rate was halved, for numbers weren't finite.
     #[serde(default)]
     pub rollbacks: i32,
+    /// What the loss is multiplied by in f16; `None` in other formats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
 }
 
 /// A setting that was given anew: from `step` on the run is not, bit for bit, what its first settings would have made of it.
@@ -88,7 +91,7 @@ impl Progress {
             None if !(self.seconds >= 0.0 && self.seconds.is_finite()) => {
                 Err(format!("`seconds`: expected a number of at least 0, found {}", self.seconds))
             }
-            None => Ok(()),
+            None => self.loss_scale.map_or(Ok(()), LossScale::check),
         }
     }
 }

@@ -147,7 +147,9 @@ fn step(mut learner: Learner<'_>, share: Share, lr: f64) -> Result<(Learner<'_>,
     learner.given_lr = Some(lr);
     let mut learner = learner.learn(share)?;
     learner.read_losses()?;
-    let loss = learner.is_settled().then(|| std::mem::take(&mut learner.progress.sums).mean_loss());
+    let sums = learner.is_settled().then(|| std::mem::take(&mut learner.progress.sums));
+    // What f16 could not hold has none.
+    let loss = sums.filter(|sums| sums.samples > 0).map(|sums| sums.mean_loss());
     Ok((learner, loss))
 }
 

@@ -23,6 +23,11 @@ pub(crate) mod window;
 
 pub use pool::Window;
 
+#[cfg(feature = "flex")]
+use crate::flex;
+#[cfg(feature = "flex")]
+use burn::tensor::FloatDType;
+
 /// What follows a convolution in the same pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct After {
@@ -48,6 +53,12 @@ pub fn conv2d(
     if extension::takes(&x, &weight, bias.as_ref(), &options, after) {
         return extension::run(x, weight, bias, options, after);
     }
+    #[cfg(feature = "flex")]
+    if flex::is_half(&x) {
+        let (dtype, wide) = (x.dtype(), FloatDType::F32);
+        let bias = bias.map(|bias| bias.cast(wide));
+        return conv2d(x.cast(wide), weight.cast(wide), bias, options, after).cast(dtype);
+    }
     conv2d_composed(x, weight, bias, options, after)
 }
 
@@ -66,7 +77,7 @@ pub fn conv2d_bridged(
     if extension::takes(&x, &weight, bias.as_ref(), &options, after) {
         return extension::run_bridged(x, weight, bias, options, after);
     }
-    (conv2d_composed(x.clone(), weight, bias, options, after), x)
+    (conv2d(x.clone(), weight, bias, options, after), x)
 }
 
 /// The definition, in Burn's operations.

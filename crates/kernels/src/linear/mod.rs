@@ -1,6 +1,11 @@
 //! The fully connected layer, with the ReLU that follows it in one pass, and its gradients.
 
+#[cfg(feature = "flex")]
+use burn::tensor::FloatDType;
 use burn::tensor::{Tensor, activation, module};
+
+#[cfg(feature = "flex")]
+use crate::flex;
 
 #[cfg(feature = "flex")]
 mod extension;
@@ -18,6 +23,11 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, relu: bo
     #[cfg(feature = "flex")]
     if extension::takes(&x, &weight, bias.as_ref()) {
         return extension::run(x, weight, bias, relu);
+    }
+    #[cfg(feature = "flex")]
+    if flex::is_half(&x) {
+        let (dtype, wide) = (x.dtype(), FloatDType::F32);
+        return linear(x.cast(wide), weight.cast(wide), bias.map(|bias| bias.cast(wide)), relu).cast(dtype);
     }
     linear_composed(x, weight, bias, relu)
 }

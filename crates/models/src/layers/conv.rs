@@ -157,14 +157,21 @@ impl Conv2d {
 
     /// `[batch, inputs, height, width]` to `[batch, outputs, height', width']`, which `after` may pool.
     pub(crate) fn forward(&self, x: Tensor<4>, after: After) -> Tensor<4> {
-        let y = kernels::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.options.clone(), after);
+        let (weight, bias) = self.parameters(&x);
+        let y = kernels::conv2d(x, weight, bias, self.options.clone(), after);
         report(self.weight.id, &y);
         y
     }
 
     /// The same, and `x` again for a bridge over the convolution.
     pub(crate) fn forward_bridged(&self, x: Tensor<4>, after: After) -> (Tensor<4>, Tensor<4>) {
-        let bias = self.bias.as_ref().map(Param::val);
-        kernels::conv2d_bridged(x, self.weight.val(), bias, self.options.clone(), after)
+        let (weight, bias) = self.parameters(&x);
+        kernels::conv2d_bridged(x, weight, bias, self.options.clone(), after)
+    }
+
+    /// Weight and bias in the format of `x`.
+    fn parameters(&self, x: &Tensor<4>) -> (Tensor<4>, Option<Tensor<1>>) {
+        let dtype = x.dtype();
+        (self.weight.val().cast(dtype), self.bias.as_ref().map(|bias| bias.val().cast(dtype)))
     }
 }

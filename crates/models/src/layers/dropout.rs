@@ -30,7 +30,7 @@ impl Dropout {
         let elements: usize = dims.iter().product();
         let before = first * elements / dims[0].max(1);
         let mask = TensorData::new(self.mask(before, elements, seed, step), dims);
-        let mask = Tensor::from_data(mask, &x.device());
+        let mask = Tensor::<D>::from_data(mask, &x.device()).cast(x.dtype());
         x * mask
     }
 

@@ -22,9 +22,11 @@ impl Linear {
         Self { weight, bias: bias.then(|| builder.bias(fan)) }
     }
 
-    /// `[batch, inputs]` to `[batch, outputs]`, without what is below zero where `relu` says so.
+    /// `[batch, inputs]` to `[batch, outputs]` in the format of `x`, without what is below zero where `relu` says so.
     pub(crate) fn forward(&self, x: Tensor<2>, relu: bool) -> Tensor<2> {
-        let y = kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu);
+        let dtype = x.dtype();
+        let bias = self.bias.as_ref().map(|bias| bias.val().cast(dtype));
+        let y = kernels::linear(x, self.weight.val().cast(dtype), bias, relu);
         report(self.weight.id, &y);
         y
     }

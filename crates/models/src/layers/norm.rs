@@ -8,7 +8,13 @@ use burn::{
 use kernels::Join;
 
 use super::running::Running;
-use crate::{Activation, Pass, builder::Builder, named::named, trace::report};
+use crate::{
+    Activation, Pass,
+    builder::Builder,
+    named::named,
+    precision::{in_f32, widened},
+    trace::report,
+};
 
 named! {
     /// What normalises the outputs of a layer before its activation.
@@ -64,8 +70,11 @@ pub(crate) fn finish<const D: usize>(
     let join = Join { bridge, relu: activation == Activation::Relu };
     let activation = if join.relu { Activation::None } else { activation };
     let (y, weight) = match norm {
-        Some(Norm::Batch(norm)) => (norm.forward(x, join, pass), Some(norm.weight.id)),
-        Some(Norm::Group(norm)) => (join.apply(norm.forward(x)), Some(norm.weight.id)),
+        Some(Norm::Batch(norm)) => {
+            let join = Join { bridge: join.bridge.map(widened), ..join };
+            (in_f32(x, |x| norm.forward(x, join, pass)), Some(norm.weight.id))
+        }
+        Some(Norm::Group(norm)) => (join.apply(in_f32(x, |x| norm.forward(x))), Some(norm.weight.id)),
         None => (join.apply(x), None),
     };
     weight.inspect(|weight| report(*weight, &y));

@@ -19,6 +19,7 @@ mod initial;
 mod inspect;
 mod page;
 mod position;
+mod precision;
 mod ranks;
 mod replay;
 mod report;
@@ -151,6 +152,9 @@ pub(crate) struct Resume {
     /// Device, if other than before
     #[arg(long)]
     pub(crate) device: Option<String>,
+    /// What a step computes in, if other than before: f32, bf16 or f16
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) precision: Option<String>,
     /// Minutes between saves, if other than before; 0 for epoch ends only
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_minutes: Option<f64>,

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
             &options,
             &run,
             was,
-            if told { &["epochs", "device", "ranks"] } else { &["device", "ranks"] },
+            if told { &["epochs", "device", "precision", "ranks"] } else { &["device", "ranks"] },
         )?;
     }
     let ranks = was.and_then(|was| was.get("ranks").cloned());
@@ -137,6 +137,8 @@ fn as_before(options: &mut Options, changes: &[Change]) {
         match change.setting.as_str() {
             "epochs" => options.epochs = change.was.parse().ok(),
             "device" => options.device = Some(change.was.clone()),
+            // Runs from before there was a choice don't say.
+            "precision" => options.precision = change.was.parse().ok().map(|was: models::Precision| was.to_string()),
             _ => {}
         }
     }

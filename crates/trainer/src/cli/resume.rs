@@ -1,5 +1,5 @@
-//! `trainer resume RUN`: goes on with a run from its newest whole checkpoint. The settings in the checkpoint decide; epochs and device may
-//! be given anew, which is said and recorded, and so may what changes no weight. Any other difference is an error.
+//! `trainer resume RUN`: goes on with a run from its newest whole checkpoint. The settings in the checkpoint decide; epochs, device and
+//! precision may be given anew, which is said and recorded, and so may what changes no weight. Any other difference is an error.
 
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,9 @@ fn follow(arguments: &Resume, ranks: &Ranks) -> Result<Ready> {
 
 /// Takes up a run as it stands.
 pub(super) fn ready(arguments: &Resume, ranks: &Ranks) -> Result<Ready> {
+    if let Some(name) = &arguments.precision {
+        settle::precision(&Options { precision: Some(name.clone()), ..Options::default() })?;
+    }
     let run = RunFolder::open(&arguments.run)?.held()?;
     if let Some(note) = run.lock_note() {
         stream::tell(format_args!("note: {note}"));
@@ -89,6 +92,7 @@ pub(super) fn ready(arguments: &Resume, ranks: &Ranks) -> Result<Ready> {
     let before = settings_of(&options, &run)?;
     options.epochs = arguments.epochs.or(options.epochs);
     options.device = arguments.device.clone().or(options.device);
+    options.precision = arguments.precision.clone().or(options.precision);
     let now = ranks::counted(settings_of(&options, &run)?, ranks);
     // Checkpoints of the first format know no settings.
     let was = if checkpoint.settings.is_empty() { &before } else { &checkpoint.settings };
@@ -132,6 +136,7 @@ fn begin_again(
     stream::tell(format_args!("note: `{}` has no checkpoint yet: the run begins again", run.path().display()));
     options.epochs = arguments.epochs.or(options.epochs);
     options.device = arguments.device.clone().or(options.device);
+    options.precision = arguments.precision.clone().or(options.precision);
     let split = run.split();
     match made_from {
         Some(made_from) if made_from.settings.is_empty() => made_from.check_config(&began.to_toml()?, &run)?,
@@ -199,6 +204,9 @@ fn catch_up(options: &mut Options, checkpoint: &Checkpoint) {
     if let Some(epochs) = lags("epochs", options.epochs.map(|epochs| epochs.to_string())) {
         options.epochs = epochs.parse().ok();
     }
+    if let Some(precision) = lags("precision", options.precision.clone()) {
+        options.precision = Some(precision);
+    }
     let device = options.device.as_deref().and_then(|name| Some(device::select(name).ok()?.name));
     if let Some(device) = lags("device", device) {
         options.device = Some(device);
@@ -240,6 +248,7 @@ fn given_anew(
             "epochs" => (given.epochs.is_some(), true),
             "device" => (given.device.is_some(), true),
             "ranks" => (true, false),
+            "precision" => (given.precision.is_some(), true),
             _ => (false, false),
         };
         if given {

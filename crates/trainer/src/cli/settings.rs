@@ -46,6 +46,8 @@ pub(crate) fn without_split(options: &Options, device: &str) -> Result<Settings>
     let decisive = table.iter().filter(|(name, _)| !FREE.contains(&name.as_str()));
     let mut settings: Settings = decisive.map(|(name, value)| (name.clone(), value.to_string())).collect();
     settings.insert("device".to_owned(), device.to_owned());
+    // As it is written on a command line, for what is said when it is given anew.
+    settings.extend(options.precision.clone().map(|precision| ("precision".to_owned(), precision)));
     Ok(settings)
 }
 

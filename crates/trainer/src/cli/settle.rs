@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use data::{Augment, Dataset, InputSpec, OpenOptions, TaskKind};
-use models::{Custom, ModelConfig};
+use models::{Custom, ModelConfig, Precision};
 use serde::de::DeserializeOwned;
 use tasks::{ClassWeights, LossOptions, Task};
 use trainer::memory::{self, Estimate};
@@ -123,6 +123,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     options.on_nan.get_or_insert_with(|| "stop".into());
     options.seed.get_or_insert(0);
     options.device.get_or_insert_with(|| "auto".into());
+    options.precision.get_or_insert_with(|| Precision::F32.name().into());
     options.workers.get_or_insert(1);
     options.checkpoint_minutes.get_or_insert(TrainConfig::CHECKPOINT_EVERY.as_secs_f64() / 60.0);
     options.runs.get_or_insert_with(|| "runs".into());
@@ -171,6 +172,7 @@ pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig
     config.clip_value = options.clip_value;
     config.augment = Augment::parse(options.augment.as_deref().unwrap_or("none"), &dataset.input, &dataset.targets)?;
     config.on_nan = on_nan(options.on_nan.as_deref().unwrap_or("stop"))?;
+    config.precision = precision(options)?;
     config.ema = options.ema;
     config.patience = options.patience;
     config.target_loss = options.target_loss;
@@ -303,6 +305,11 @@ fn unknown(flag: &str, name: &str, known: &[&str]) -> anyhow::Error {
 /// A word that the models crate knows by name.
 fn parsed<T: FromStr<Err = models::Error>>(flag: &str, word: Option<String>) -> Result<Option<T>> {
     word.map(|word| word.parse().map_err(|error| Failure::usage(anyhow!("{flag}: {error}")))).transpose()
+}
+
+/// What a step computes in.
+pub(crate) fn precision(options: &Options) -> Result<Precision> {
+    Ok(parsed("--precision", options.precision.clone())?.unwrap_or_default())
 }
 
 fn on_nan(name: &str) -> Result<OnNan> {

@@ -27,7 +27,7 @@ use super::initial::{self, Begun};
 use super::options::{Batch, Choice, Options};
 use super::signals::Signals;
 use super::tui::{Screen, State};
-use super::{Format, Output, Train, Watch, page, ranks, report, settings, settle, stream};
+use super::{Format, Output, Train, Watch, page, precision, ranks, report, settings, settle, stream};
 use ::report::grouped;
 
 /// The recipe of the first run, whose file states what it reached.
@@ -127,13 +127,13 @@ impl Sitting {
         config.check()?;
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
-        let device = ranks::device(options.device.as_deref().unwrap_or("auto"), ranks)?;
+        let (device, spoken) = precision::device(options, config.precision, ranks)?;
         let mut bar = Bar::new(report::unit(&dataset.input), watch.quiet);
         for line in report::statement(&dataset) {
             bar.draw(&Event::Note(line));
         }
         bar.draw(&Event::Note(format!("augment  {}", config.augment)));
-        bar.draw(&Event::Note(format!("device   {}", device.name)));
+        bar.draw(&Event::Note(spoken));
         let frozen = trainer::initial::frozen(&config, &dataset.input, task.outputs(), &device.device)?;
         for line in initial::rates(&config, &frozen) {
             bar.draw(&Event::Note(line));

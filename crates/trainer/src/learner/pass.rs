@@ -1,15 +1,38 @@
 //! A batch on its way through the model and back: of each rank its share, so that what the ranks have, added up, is what one process would
-//! have of the whole batch.
+//! have of the whole batch; and what f16 cannot hold of it. What is done about numbers that aren't finite is `divergence`'s.
 
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use data::{Batch, Loader};
-use models::Pass;
+use models::{Model, Pass};
 use tasks::Task;
 
 use super::Learner;
-use crate::Error;
-use crate::divergence::Watched;
+use crate::divergence::{self, HINT, Watched};
+use crate::scaling::LossScale;
+use crate::unread::Place;
+use crate::{Error, gradient};
+
+/// What to try where a scale of 1 is too much for f16.
+const WIDER: &str = "; or --precision bf16, which holds what f32 does";
+
+/// A batch before it goes through the model in f16.
+struct Before {
+    scale: LossScale,
+    /// Its running statistics are its own.
+    model: Model,
+    inputs: Tensor<4>,
+}
+
+/// What came of a batch whose loss was scaled.
+enum Scaled {
+    /// Its gradients are good.
+    Good,
+    /// f16 could not hold them by this scale: it is halved, and the batch is not learned.
+    Over,
+    /// They aren't finite, and another scale would not help; what else would.
+    Bad(&'static str),
+}
 
 /// The samples of a batch that this rank learns from.
 pub(crate) struct Share {
@@ -47,22 +70,44 @@ impl Learner<'_> {
         };
         let index = (self.progress.epoch * self.batches + self.progress.batch) as u64;
         let pass = Pass::Train { seed: self.config.seed, step: index, first };
-        let dataset = self.watched.clone();
+        let (dataset, scale) = (self.watched.clone(), self.progress.loss_scale);
         let (model, kept) = (&self.model, &inputs);
         let watched = dataset.as_deref().map(|dataset| {
             // Running statistics of the copy are its own: this forward pass doesn't reach them.
             Watched { dataset, model: model.clone(), inputs: kept.clone(), indices, pass }
         });
+        let before = scale.map(|scale| Before { scale, model: model.clone(), inputs: kept.clone() });
         let outputs = self.model.forward(inputs, pass);
         let mut loss = self.task.loss(outputs.clone(), &target);
         if self.ranks.size() > 1 {
             loss = loss.mul_scalar(own / weight);
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let gradients = match scale {
+            Some(scale) => scale.gradients(&loss, &self.model),
+            None => GradientsParams::from_grads(loss.backward(), &self.model),
+        };
+        let mut hint = "";
+        if let Some(before) = before {
+            let finite = gradient::are_finite(&self.model, &gradients, loss.clone().inner())?;
+            match self.rescale(&before, finite == [true; 2]) {
+                Scaled::Good => {}
+                Scaled::Over => {
+                    if finite[0] {
+                        self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
+                    }
+                    self.model = before.model;
+                    return Ok(None);
+                }
+                Scaled::Bad(why) if watched.is_none() => {
+                    return Err(self.next_place().diverged(format!("a gradient or the loss is not finite{HINT}{why}")));
+                }
+                Scaled::Bad(why) => hint = why,
+            }
+        }
         if let Some(watched) = watched {
             let cause = watched.cause(loss.clone().inner(), &gradients)?;
             if let Some(cause) = self.ranks.first_of(cause)? {
-                return self.leave_out(watched.model, cause).map(|()| None);
+                return self.leave_out(watched.model, cause + hint).map(|()| None);
             }
         }
         self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
@@ -80,5 +125,24 @@ impl Learner<'_> {
         let hits = matches!(self.task, Task::Classification(_)).then(nothing);
         self.unread.push(self.next_place(), samples, nothing(), hits);
         Ok(Some(GradientsParams::new()))
+    }
+
+    /// Moves the scale of the loss by what came of a batch.
+    fn rescale(&mut self, before: &Before, is_finite: bool) -> Scaled {
+        let Before { scale, model, inputs } = before;
+        if is_finite {
+            self.progress.loss_scale = Some(scale.confirmed());
+            return Scaled::Good;
+        }
+        // What was not finite before this pass is not mended by another scale.
+        if models::fault(inputs.clone().without_autodiff()).is_some() || divergence::bad_weights(model).is_some() {
+            return Scaled::Bad("");
+        }
+        let Some(less) = scale.halved() else { return Scaled::Bad(WIDER) };
+        self.progress.loss_scale = Some(less);
+        let Place { step, epoch, batch } = self.next_place();
+        let what = format!("batch {batch} of epoch {epoch} is more than f16 holds, and is not learned (step {step})");
+        self.notes.push(format!("{what}: the loss is scaled by {} from here on", less.factor()));
+        Scaled::Over
     }
 }

@@ -6,6 +6,7 @@ use models::Model;
 
 use super::Learner;
 use crate::divergence::{self, HINT};
+use crate::scaling::LossScale;
 use crate::schedule::Schedule;
 use crate::{Checkpoint, Ema, Error, Progress, Settings, weights_hash};
 
@@ -140,6 +141,9 @@ impl Learner<'_> {
             (None, _) => {}
         }
         self.progress = checkpoint.progress;
+        // It may be of before another precision was given.
+        let beginning = LossScale::beginning(self.config.precision);
+        self.progress.loss_scale = beginning.map(|beginning| self.progress.loss_scale.unwrap_or(beginning));
         self.schedule = Schedule::new(&self.config.schedule, self.config.lr, self.progress.plateau.clone());
         self.lr = self.progress.lr.unwrap_or_else(|| self.next_lr());
         Ok(self)
