@@ -147,7 +147,7 @@ fn a_scale_below_one_is_a_divergence_as_in_f32() {
         [(OnNan::Stop, "the outputs of layer `"), (OnNan::Skip, "batches of this epoch were left out before")]
     {
         let model = ModelConfig::Mlp(MlpConfig::with_hidden([16, 8]));
-        let config = TrainConfig { lr: 1e30, on_nan, model, ..config(&dataset) };
+        let config = TrainConfig { lr: 1e30, batch: 4, on_nan, model, ..config(&dataset) };
         let (_scratch, run) = folder();
         let (report, notes) = sit(&run, &config, &dataset, None, 0);
         let error = report.unwrap_err();

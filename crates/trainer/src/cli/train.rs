@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use data::Dataset;
-use models::Model;
+use models::{Model, Precision};
 use serde_json::json;
 use tasks::{Calibration, Task};
 use trainer::{
@@ -364,6 +364,7 @@ impl Sitting {
         (options.data, options.runs, options.name, options.device, options.workers) = (None, None, None, None, None);
         (options.test, options.split, options.exclude, options.init_from) = (None, None, None, None);
         (options.checkpoint_minutes, options.checkpoint_steps, options.tensorboard) = (None, None, None);
+        options.precision = options.precision.filter(|precision| precision != Precision::F32.name());
         json!({
             "striate": env!("CARGO_PKG_VERSION"),
             "options": options,
