@@ -118,4 +118,18 @@ mod tests {
                 && LossScale { exponent: 0, good: 2000 }.check().is_err()
         );
     }
+
+    #[test]
+    fn gradients_of_a_scaled_loss_are_those_of_the_loss() {
+        #[derive(burn::module::Module, Debug)]
+        struct Line {
+            slope: Param<Tensor<1>>,
+        }
+        let device = device::select("cpu").unwrap().device.autodiff();
+        let line = Line { slope: Param::from_tensor(Tensor::from_floats([0.3, -1.7], &device)) };
+        let loss = || (line.slope.val().powi_scalar(2) * Tensor::<1>::from_floats([0.1, 1e-9], &device)).sum();
+        let gradient = |gradients: GradientsParams| gradients.get::<1>(line.slope.id).unwrap().into_data();
+        let expected = gradient(GradientsParams::from_grads(loss().backward(), &line));
+        assert_eq!(gradient(LossScale { exponent: 40, good: 0 }.gradients(&loss(), &line)), expected);
+    }
 }
