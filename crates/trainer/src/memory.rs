@@ -5,6 +5,7 @@ use std::path::Path;
 use std::{fmt, fs};
 
 use data::Dataset;
+use models::Precision;
 
 use crate::{Error, TrainConfig};
 
@@ -64,7 +65,9 @@ impl Estimate {
         let batches = 2 + 2 * config.workers.min(64) as u64;
         let inputs = (dataset.input.len() as u64).saturating_mul(batches);
         let in_flight = inputs.saturating_add(net.largest.saturating_mul(IN_FLIGHT));
-        let each = in_flight.saturating_add(net.kept);
+        // In 16 bits the kernels keep what they were given in f32, beside the halves.
+        let halves = if config.precision == Precision::F32 { 0 } else { net.kept / 2 };
+        let each = in_flight.saturating_add(net.kept).saturating_add(halves);
         let held_out = [&dataset.split.val, &dataset.split.test].map(|split| split.len() as u64);
         let kept = |samples: u64| samples.saturating_mul(outputs as u64).min(MOST_KEPT);
         let measuring = Measuring {

@@ -183,6 +183,18 @@ fn data_that_are_not_finite_are_no_overflow() {
     assert!(!notes.iter().any(|note| note.contains("f16")), "{notes:?}");
 }
 
+#[test]
+fn a_step_of_16_bits_is_estimated_at_more_memory_on_the_cpu_and_only_its_samples_are() {
+    let dataset = digits();
+    let estimate = |precision| {
+        let config = TrainConfig { precision, ..config(&dataset) };
+        trainer::memory::Estimate::of(&config, &dataset, 10).unwrap()
+    };
+    let [f32, f16] = [Precision::F32, Precision::F16].map(estimate);
+    assert!(f16.each > f32.each && f16.each < 3 * f32.each / 2, "{} {}", f32.each, f16.each);
+    assert_eq!((f16.fixed, f16.measuring), (f32.fixed, f32.measuring));
+}
+
 /// The accuracy on the held-out fifth of the digits.
 fn accuracy(precision: &str) -> f64 {
     let scratch = tempfile::tempdir().unwrap();
