@@ -15,7 +15,7 @@ use models::{
     PoolKind, Precision, Residual, StageConfig, named_tensors, parameter_kinds,
 };
 
-const PASS: Pass = Pass::Train { seed: 3, step: 7 };
+const PASS: Pass = Pass::Train { seed: 3, step: 7, first: 0 };
 /// The formats of 16 bits, with half the distance from 1 to the next number.
 const HALVES: [(Precision, f64); 2] = [(Precision::Bf16, 1.0 / 256.0), (Precision::F16, 1.0 / 2048.0)];
 

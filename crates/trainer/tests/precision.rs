@@ -188,7 +188,7 @@ fn a_step_of_16_bits_is_estimated_at_more_memory_on_the_cpu_and_only_its_samples
     let dataset = digits();
     let estimate = |precision| {
         let config = TrainConfig { precision, ..config(&dataset) };
-        trainer::memory::Estimate::of(&config, &dataset, 10).unwrap()
+        trainer::memory::Estimate::of(&config, &dataset, 10, 0).unwrap()
     };
     let [f32, f16] = [Precision::F32, Precision::F16].map(estimate);
     assert!(f16.each > f32.each && f16.each < 3 * f32.each / 2, "{} {}", f32.each, f16.each);
