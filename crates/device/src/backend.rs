@@ -1,7 +1,10 @@
 //! The backends by name, and how each is opened: one variant and one arm for each. Adding one is a feature line, a variant, its arms.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 
+use crate::card::Card;
+#[cfg(feature = "wgpu")]
+use crate::graphics;
 use crate::probe;
 
 /// A way to compute. All are known to every build, so that messages can say how to get one; [`Backend::is_built`] says which are in.
@@ -26,8 +29,8 @@ pub enum Backend {
 pub(crate) struct Opened {
     /// Ready for tensors.
     pub(crate) device: Device,
-    /// What the hardware calls itself.
-    pub(crate) hardware: String,
+    /// What it is.
+    pub(crate) card: Card,
 }
 
 impl Backend {
@@ -78,119 +81,67 @@ impl Backend {
     /// Opens device `index` (the backend's own choice without one) and lets it compute something. The error is the reason, one line.
     pub(crate) fn open(self, index: Option<usize>) -> Result<Opened, String> {
         let _ = index; // a build with CPU backends only has no use for it
-        let device = match self {
+        let (device, mut card): (Device, Card) = match self {
             #[cfg(feature = "flex")]
-            Self::Flex => return opened(Device::flex(), cpu()),
+            Self::Flex => (Device::flex(), Card::cpu()),
             #[cfg(feature = "ndarray")]
-            Self::NdArray => return opened(ndarray(), cpu()),
+            Self::NdArray => (ndarray(), Card::cpu()),
             #[cfg(feature = "cuda")]
-            Self::Cuda => {
-                // Asking for the count is safe without a driver; opening a device isn't.
-                let (count, index) = (self.count(), index.unwrap_or(0));
-                (index < count).then(|| Device::cuda(index)).ok_or_else(|| absent(count, "NVIDIA GPU", index))
-            }
+            Self::Cuda => cuda(self.count(), index.unwrap_or(0))?,
             #[cfg(feature = "wgpu")]
-            Self::Wgpu | Self::Vulkan | Self::Metal if self.is_built() => graphics::open(self, index),
-            _ => Err("not in this build".to_owned()),
-        }?;
+            Self::Wgpu | Self::Vulkan | Self::Metal if self.is_built() => graphics::open(self, index)?,
+            _ => return Err("not in this build".to_owned()),
+        };
+        probe::computes(&device)?;
+        card.precision = precision(&device);
         #[cfg(any(feature = "cuda", feature = "wgpu"))]
-        {
-            let hardware = probe::quietly(|| device.identity())?.map(|identity| identity.name);
-            return opened(device, hardware.unwrap_or_else(|| "unnamed GPU".to_owned()));
-        }
-        #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
-        opened(device, String::new())
+        identify(&device, &mut card)?;
+        Ok(Opened { device, card })
     }
 }
 
-fn opened(device: Device, hardware: String) -> Result<Opened, String> {
-    probe::computes(&device)?;
-    Ok(Opened { device, hardware })
+/// The types that `device` has arithmetic for, of those that networks are trained in.
+fn precision(device: &Device) -> Vec<&'static str> {
+    let types = [("f32", FloatDType::F32), ("f16", FloatDType::F16), ("bf16", FloatDType::BF16)];
+    let has = |dtype| probe::quietly(|| device.supports_dtype(dtype)).unwrap_or(false);
+    types.into_iter().filter(|(_, dtype)| has(*dtype)).map(|(name, _)| name).collect()
 }
 
+/// Adds what a GPU's runtime knows of its card: where it is plugged in, and by that its memory.
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn absent(count: usize, what: &str, index: usize) -> String {
-    match count {
-        0 => format!("no {what} with a working driver was found"),
-        _ => format!("there is no number {index}: {count} found, counted from 0"),
+fn identify(device: &Device, card: &mut Card) -> Result<(), String> {
+    let Some(identity) = probe::quietly(|| device.identity())? else { return Ok(()) };
+    if card.api.is_empty() {
+        card.name = identity.name;
     }
+    let address = identity.physical.and_then(|physical| physical.pci_address);
+    card.memory = address.and_then(|address| crate::card::pci::memory(&address.to_string()));
+    Ok(())
 }
 
-#[cfg(any(feature = "flex", feature = "ndarray"))]
-fn cpu() -> String {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("CPU, {threads} thread{}", if threads == 1 { "" } else { "s" })
+/// Asking for the count is safe without a driver; opening a device isn't.
+#[cfg(feature = "cuda")]
+fn cuda(count: usize, index: usize) -> Result<(Device, Card), String> {
+    if index >= count {
+        return Err(match count {
+            0 => "no NVIDIA GPU with a working driver was found".to_owned(),
+            _ => format!("there is no number {index}: {count} found, counted from 0"),
+        });
+    }
+    let device = Device::cuda(index);
+    let identity = probe::quietly(|| device.identity())?;
+    let card = Card {
+        name: identity.map_or_else(|| "unnamed GPU".to_owned(), |identity| identity.name),
+        kind: crate::Kind::Discrete,
+        api: "CUDA".to_owned(),
+        driver: crate::card::pci::nvidia_driver().map_or_else(String::new, |version| format!("NVIDIA {version}")),
+        memory: None,
+        precision: Vec::new(),
+    };
+    Ok((device, card))
 }
-
 #[cfg(feature = "ndarray")]
 #[expect(deprecated, reason = "deprecated in Burn 0.22 in favour of flex; kept as a second CPU backend for parity")]
 fn ndarray() -> Device {
     Device::ndarray()
-}
-
-/// The wgpu family: adapters are told apart by kind and by the graphics API that they are asked through.
-#[cfg(feature = "wgpu")]
-mod graphics {
-    use burn::tensor::wgpu::{WgpuBackend, WgpuInitError};
-    use burn::tensor::{Device, DeviceKind, DeviceType};
-
-    use super::{Backend, absent};
-    use crate::probe;
-
-    /// The GPUs, the fastest kind first. A software rasteriser is none: `flex` is the better CPU.
-    pub(super) fn adapters(backend: Backend) -> Vec<DeviceKind> {
-        let filter = match backend {
-            #[cfg(feature = "vulkan")]
-            Backend::Vulkan => DeviceType::Vulkan,
-            #[cfg(feature = "metal")]
-            Backend::Metal => DeviceType::Metal,
-            _ => DeviceType::Wgpu,
-        };
-        let reachable = Device::enumerate(filter).into_vec();
-        let kinds = [DeviceKind::DiscreteGpu, DeviceKind::IntegratedGpu, DeviceKind::VirtualGpu];
-        let numbered = kinds.into_iter().flat_map(|kind| (0..reachable.len()).map(kind));
-        numbered.filter(|kind| reachable.contains(&lazy(backend, kind.clone()))).collect()
-    }
-
-    pub(super) fn open(backend: Backend, index: Option<usize>) -> Result<Device, String> {
-        let kind = match index {
-            // The first GPU; else whatever the API calls its default, which may be software: the user named this backend.
-            None => probe::quietly(|| adapters(backend))?.into_iter().next().unwrap_or_default(),
-            Some(index) => {
-                let mut found = probe::quietly(|| adapters(backend))?;
-                let count = found.len();
-                if index >= count {
-                    return Err(absent(count, "GPU", index));
-                }
-                found.swap_remove(index)
-            }
-        };
-        let options = Device::wgpu_options().device_kind(kind.clone()).graphics_api(api(backend));
-        match probe::quietly(|| options.init())? {
-            Ok(device) => Ok(device),
-            // Somebody in this process opened it before: it is the same device, and the probe's sum will tell.
-            Err(WgpuInitError::Registration { .. }) => Ok(lazy(backend, kind)),
-            Err(WgpuInitError::AdapterUnavailable { .. }) => Err(absent(0, "GPU", 0)),
-            Err(error) => Err(probe::one_line(&error.to_string())),
-        }
-    }
-
-    fn api(backend: Backend) -> WgpuBackend {
-        match backend {
-            Backend::Vulkan => WgpuBackend::Vulkan,
-            Backend::Metal => WgpuBackend::Metal,
-            _ => WgpuBackend::Auto,
-        }
-    }
-
-    /// The handle alone: nothing is opened before a tensor needs it.
-    fn lazy(backend: Backend, kind: DeviceKind) -> Device {
-        match backend {
-            #[cfg(feature = "vulkan")]
-            Backend::Vulkan => Device::vulkan(kind),
-            #[cfg(feature = "metal")]
-            Backend::Metal => Device::metal(kind),
-            _ => Device::wgpu(kind),
-        }
-    }
 }

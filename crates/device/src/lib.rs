@@ -3,7 +3,8 @@
 //! The only crate that names a backend; everything else takes a [`burn::tensor::Device`] and runs on any. A backend is compiled in by
 //! the Cargo feature of its name (`flex`, `ndarray`, `wgpu`, `vulkan`, `metal`, `cuda`) and chosen at run time by [`select`]. Burn's own
 //! default goes by compiled features and panics on a machine without the hardware; `auto` here asks the hardware first and falls back
-//! to the CPU. Prints nothing: what a user should know comes back in [`Selected::note`].
+//! to the CPU; a GPU that doesn't compute what the CPU does is refused. Prints nothing: what a user should know comes back in
+//! [`Selected::note`], or by [`select_telling`] before the wait.
 //!
 //! Burn reads `BURN_DEVICE` only in `Device::default()`, which nothing here or in the other crates calls (`cargo xtask tidy` looks), so
 //! there is no environment variable to set and no `unsafe` in this crate.
@@ -16,15 +17,22 @@
 //! ```
 
 mod backend;
+mod card;
 mod error;
+#[cfg(feature = "wgpu")]
+mod graphics;
 mod list;
 mod name;
 mod precision;
 mod probe;
 mod select;
+mod trust;
+mod verdicts;
 
 pub use backend::Backend;
+pub use card::{Card, Kind, Memory};
 pub use error::Error;
 pub use list::{DeviceInfo, list};
 pub use precision::check_precision;
-pub use select::{Selected, select};
+pub use probe::{computes, one_line};
+pub use select::{Selected, remember, select, select_telling};

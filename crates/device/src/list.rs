@@ -1,5 +1,6 @@
 //! What this build and this machine have between them, for `trainer devices`.
 
+use crate::card::Card;
 use crate::{Backend, select};
 
 /// One row: a device, or a backend that has none here.
@@ -20,13 +21,19 @@ pub struct DeviceInfo {
     pub hardware: String,
     /// Why it isn't usable and what would change that; empty where it is.
     pub reason: String,
+    /// What else is known of the hardware; `None` where nothing answered.
+    pub card: Option<Card>,
+    /// Of a GPU: `None` if it was never compared with the CPU by this program; else whether it passed, and how it failed.
+    pub checked: Option<Result<(), String>>,
 }
 
 /// Asks every device of every backend, in the order of `auto`'s preference. Opens them all, which on GPUs takes a moment. Never panics.
 pub fn list() -> Vec<DeviceInfo> {
     let mut rows: Vec<DeviceInfo> = Backend::ALL.into_iter().flat_map(rows_of).collect();
     // `auto` never takes a software rasteriser, which a backend without GPUs may have: only numbered GPUs count, and CPUs.
-    let default = rows.iter().position(|row| row.usable && (!row.backend.is_gpu() || row.name.contains(':')));
+    let wrong = |row: &DeviceInfo| row.checked.as_ref().is_some_and(Result::is_err);
+    let numbered = |row: &DeviceInfo| !row.backend.is_gpu() || row.name.contains(':');
+    let default = rows.iter().position(|row| row.usable && numbered(row) && !wrong(row));
     if let Some(row) = default.and_then(|at| rows.get_mut(at)) {
         row.default = true;
     }
@@ -43,11 +50,20 @@ fn rows_of(backend: Backend) -> Vec<DeviceInfo> {
 
 fn row(backend: Backend, name: String) -> DeviceInfo {
     let built = backend.is_built();
-    let (usable, hardware, reason) = match select(&name) {
-        _ if !built => (false, String::new(), format!("not in this build; add it with --features {}", backend.name())),
-        Ok(selected) => (true, selected.hardware, String::new()),
-        Err(crate::Error::Unusable { reason, .. }) => (false, String::new(), reason),
-        Err(error) => (false, String::new(), error.to_string()),
+    let absent = |reason: String| {
+        let (usable, default, hardware) = (false, false, String::new());
+        DeviceInfo { name: name.clone(), backend, built, usable, default, hardware, reason, card: None, checked: None }
     };
-    DeviceInfo { name, backend, built, usable, default: false, hardware, reason }
+    match select(&name) {
+        _ if !built => absent(format!("not in this build; add it with --features {}", backend.name())),
+        Ok(selected) => DeviceInfo {
+            usable: true,
+            checked: crate::select::verdict(&selected),
+            hardware: selected.hardware,
+            card: Some(selected.card),
+            ..absent(String::new())
+        },
+        Err(crate::Error::Unusable { reason, .. }) => absent(reason),
+        Err(error) => absent(error.to_string()),
+    }
 }

@@ -7,8 +7,11 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Device, Tensor};
 
-/// Adds two numbers on `device` and reads the sum back. The error is one line.
-pub(crate) fn computes(device: &Device) -> Result<(), String> {
+/// Whether `device` still computes: adds two numbers on it and reads the sum back.
+///
+/// # Errors
+/// Where it doesn't: why, in one line.
+pub fn computes(device: &Device) -> Result<(), String> {
     let sum = quietly(|| Tensor::<1>::from_floats([20.0, 1.0], device).add_scalar(1.0).sum().into_data())?;
     match sum.try_to_vec::<f32>().as_deref() {
         Ok([sum]) if *sum == 23.0 => Ok(()),
@@ -33,7 +36,7 @@ fn panic_text(cause: &(dyn Any + Send)) -> String {
 }
 
 /// Drivers answer in paragraphs; a message of ours is one line of bearable length.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match joined.char_indices().nth(160) {
         Some((end, _)) => format!("{} ...", &joined[..end]),

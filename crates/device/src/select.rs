@@ -1,9 +1,14 @@
 //! From a name to a device that has been seen to compute.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::tensor::Device;
 
+use crate::card::Card;
 use crate::name::{self, Choice};
-use crate::{Backend, Error};
+use crate::trust::{self, Candidate, Decision};
+use crate::verdicts::{self, Key, Verdict, Verdicts};
+use crate::{Backend, Error, probe};
 
 /// A device that answered a small computation, and how to speak of it.
 #[derive(Debug, Clone)]
@@ -14,13 +19,20 @@ pub struct Selected {
     pub name: String,
     /// What the hardware calls itself, such as `CPU, 8 threads`.
     pub hardware: String,
-    /// One line that the user should see: why `auto` did not take a GPU.
+    /// What else is known of the hardware.
+    pub card: Card,
+    /// One line that the user should see: why `auto` did not take a GPU, or that it compared one with the CPU first.
     pub note: Option<String>,
+    /// Which backend drives it.
+    pub(crate) backend: Backend,
 }
 
 /// Opens the device that `name` asks for: `auto`, `cpu`, `flex`, `ndarray`, or one of `cuda`, `metal`, `vulkan`, `wgpu` with an
 /// optional `:n` counted from 0. `auto` takes the first GPU that computes correctly, else the CPU with a note if this build has a GPU
 /// backend at all; `cpu` takes `flex`, else `ndarray`.
+///
+/// Whether a GPU computes correctly, `auto` finds out by [`kernels::check`], once for each card, driver and program: the answer is kept in
+/// `striate/devices.json` of the user's cache folder (`$XDG_CACHE_HOME`, `~/.cache`). A device that is named is taken as it is.
 ///
 /// Call it from `main` before other threads start: while a GPU is asked, the process's panic hook is put aside for a moment.
 ///
@@ -29,26 +41,104 @@ pub struct Selected {
 /// [`Error::Unknown`] and [`Error::Index`] for a name that means nothing, [`Error::NotBuilt`] for a backend left out of this build,
 /// [`Error::Unusable`] where a named device is absent or fails, [`Error::NoBackend`] where nothing was built in. Never panics.
 pub fn select(name: &str) -> Result<Selected, Error> {
+    let mut told = Vec::new();
+    let mut selected = select_telling(name, &mut |line| told.push(line.to_owned()))?;
+    told.extend(selected.note.take());
+    selected.note = (!told.is_empty()).then(|| told.join("; "));
+    Ok(selected)
+}
+
+/// The same, for whoever wants to hear of a check before waiting for it: `tell` is given lines for the user as they come.
+///
+/// # Errors
+/// Those of [`select`].
+pub fn select_telling(name: &str, tell: &mut dyn FnMut(&str)) -> Result<Selected, Error> {
     match name::parse(name)? {
-        Choice::Auto => automatic(),
+        Choice::Auto => automatic(tell),
         Choice::Cpu => cpu(),
         Choice::Backend(backend, index) => named(name, backend, index),
     }
 }
 
-fn automatic() -> Result<Selected, Error> {
+/// Keeps what somebody found out about a GPU by a check of their own, for `auto` to go by; the error is the reason, one line. A CPU needs no
+/// such answer.
+///
+/// # Errors
+/// Where the answer cannot be written; it holds for this process all the same.
+pub fn remember(selected: &Selected, found: Result<(), String>) -> std::io::Result<()> {
+    if !selected.backend.is_gpu() {
+        return Ok(());
+    }
+    with_verdicts(|verdicts| verdicts.keep(key(selected), found))
+}
+
+/// What is known of a device that was opened.
+pub(crate) fn verdict(selected: &Selected) -> Option<Verdict> {
+    let ask = |verdicts: &mut Verdicts| verdicts.get(&key(selected)).cloned();
+    if selected.backend.is_gpu() { with_verdicts(ask) } else { None }
+}
+
+fn key(selected: &Selected) -> Key {
+    Key::new(selected.backend.name(), &selected.card)
+}
+
+/// Read once: an answer that cannot be written still holds for this process.
+fn with_verdicts<T>(work: impl FnOnce(&mut Verdicts) -> T) -> T {
+    static VERDICTS: Mutex<Option<Verdicts>> = Mutex::new(None);
+    let mut verdicts = VERDICTS.lock().unwrap_or_else(PoisonError::into_inner);
+    work(verdicts.get_or_insert_with(|| Verdicts::read(verdicts::place())))
+}
+
+fn automatic(tell: &mut dyn FnMut(&str)) -> Result<Selected, Error> {
     let gpus: Vec<_> = built().filter(|backend| backend.is_gpu()).collect();
-    let mut reasons = Vec::new();
-    for &backend in &gpus {
-        if backend.count() == 0 {
-            reasons.push(format!("{}: none found", backend.name()));
-            continue;
+    let numbered = |&backend: &Backend| {
+        let found = backend.count();
+        let none = (found == 0).then(|| Err(format!("{}: none found", backend.name())));
+        let each =
+            (0..found).map(move |index| open(backend, Some(index)).map_err(|why| format!("{}: {why}", backend.name())));
+        none.into_iter().chain(each)
+    };
+    let candidates = gpus
+        .iter()
+        .flat_map(numbered)
+        .map(|opened| opened.map(|device| Candidate { name: device.name.clone(), key: key(&device), device }));
+    let told = std::cell::RefCell::new(tell);
+    let check = |candidate: &Candidate<Selected>| {
+        let Selected { name, hardware, .. } = &candidate.device;
+        (told.borrow_mut())(&format!(
+            "{name} ({hardware}) is new to this program: its results are compared with the CPU's before it is trusted, once"
+        ));
+        compare(&candidate.device.device)
+    };
+    let Decision { chosen, reasons } =
+        with_verdicts(|verdicts| trust::decide(candidates, verdicts, check, &mut |line| (told.borrow_mut())(line)));
+    match chosen {
+        Some(mut selected) => {
+            selected.note = (!reasons.is_empty()).then(|| format!("passed over: {}", reasons.join("; ")));
+            Ok(selected)
         }
-        match open(backend, Some(0)) {
-            Ok(selected) => return Ok(selected),
-            Err(reason) => reasons.push(format!("{}: {reason}", backend.name())),
+        None => instead(&gpus, &reasons),
+    }
+}
+
+/// Whether `device` computes like the CPU.
+pub(crate) fn compare(device: &Device) -> Verdict {
+    // A build without a CPU backend has nothing to compare with, and nothing to take instead.
+    let Ok(reference) = cpu() else { return Ok(()) };
+    let checks = probe::quietly(|| kernels::check(device, &reference.device))?;
+    let wrong: Vec<_> = checks.iter().filter(|check| !check.passed()).collect();
+    match wrong.first() {
+        None => Ok(()),
+        Some(first) => {
+            let apart = first.gradient.unwrap_or(0.0).max(first.output);
+            let (count, all, operation) = (wrong.len(), checks.len(), first.operation);
+            Err(format!("{count} of {all} operations, such as `{operation}`, by {apart:.0e} of their largest value"))
         }
     }
+}
+
+/// The CPU, where no GPU may be taken.
+fn instead(gpus: &[Backend], reasons: &[String]) -> Result<Selected, Error> {
     // A build with GPU backends only still says why, instead of "no backend".
     let mut selected = cpu().map_err(|error| match (error, gpus.first()) {
         (Error::NotBuilt { .. } | Error::NoBackend, Some(_)) => Error::Unusable {
@@ -87,7 +177,8 @@ fn open(backend: Backend, index: Option<usize>) -> Result<Selected, String> {
         (true, Some(index)) => format!("{}:{index}", backend.name()),
         _ => backend.name().to_owned(),
     };
-    Ok(Selected { device: opened.device, name, hardware: opened.hardware, note: None })
+    let hardware = opened.card.name.clone();
+    Ok(Selected { device: opened.device, name, hardware, card: opened.card, note: None, backend })
 }
 
 fn built() -> impl Iterator<Item = Backend> {

@@ -100,8 +100,8 @@ fn gradient<const D: usize>(leaf: &Tensor<D>, gradients: &Gradients) -> Vec<f64>
     leaf.grad(gradients).map_or_else(|| vec![f64::NAN], values)
 }
 
-/// max|a - b| / max|b|.
-fn difference(a: &[f64], b: &[f64]) -> f64 {
+/// max|a - b| / max|b|, or max|a - b| where all of b is 0; infinite where a has another length, or a number that is none.
+pub fn difference(a: &[f64], b: &[f64]) -> f64 {
     if a.len() != b.len() {
         return f64::INFINITY;
     }

@@ -44,7 +44,7 @@ mod tile;
 #[cfg(not(feature = "flex"))]
 mod unplanned;
 
-pub use check::{Check, check};
+pub use check::{Check, check, difference};
 pub use conv::{After, Window, conv2d, conv2d_bridged, conv2d_composed};
 #[cfg(feature = "flex")]
 pub use flex::is_flex;
