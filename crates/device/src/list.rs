@@ -23,15 +23,17 @@ pub struct DeviceInfo {
     pub reason: String,
     /// What else is known of the hardware; `None` where nothing answered.
     pub card: Option<Card>,
-    /// Of a GPU: `None` if it was never compared with the CPU by this program; else whether it passed, and how it failed.
-    pub checked: Option<Result<(), String>>,
+    /// Of a GPU: `None` if it was never compared with the CPU by this program, else whether it passed.
+    pub checked: Option<bool>,
+    /// What it computed wrongly; empty where nothing was.
+    pub wrong: String,
 }
 
 /// Asks every device of every backend, in the order of `auto`'s preference. Opens them all, which on GPUs takes a moment. Never panics.
 pub fn list() -> Vec<DeviceInfo> {
     let mut rows: Vec<DeviceInfo> = Backend::ALL.into_iter().flat_map(rows_of).collect();
     // `auto` never takes a software rasteriser, which a backend without GPUs may have: only numbered GPUs count, and CPUs.
-    let wrong = |row: &DeviceInfo| row.checked.as_ref().is_some_and(Result::is_err);
+    let wrong = |row: &DeviceInfo| row.checked == Some(false);
     let numbered = |row: &DeviceInfo| !row.backend.is_gpu() || row.name.contains(':');
     let default = rows.iter().position(|row| row.usable && numbered(row) && !wrong(row));
     if let Some(row) = default.and_then(|at| rows.get_mut(at)) {
@@ -50,19 +52,31 @@ fn rows_of(backend: Backend) -> Vec<DeviceInfo> {
 
 fn row(backend: Backend, name: String) -> DeviceInfo {
     let built = backend.is_built();
-    let absent = |reason: String| {
-        let (usable, default, hardware) = (false, false, String::new());
-        DeviceInfo { name: name.clone(), backend, built, usable, default, hardware, reason, card: None, checked: None }
+    let absent = |reason: String| DeviceInfo {
+        name: name.clone(),
+        backend,
+        built,
+        usable: false,
+        default: false,
+        hardware: String::new(),
+        reason,
+        card: None,
+        checked: None,
+        wrong: String::new(),
     };
     match select(&name) {
         _ if !built => absent(format!("not in this build; add it with --features {}", backend.name())),
-        Ok(selected) => DeviceInfo {
-            usable: true,
-            checked: crate::select::verdict(&selected),
-            hardware: selected.hardware,
-            card: Some(selected.card),
-            ..absent(String::new())
-        },
+        Ok(selected) => {
+            let verdict = crate::select::verdict(&selected);
+            DeviceInfo {
+                usable: true,
+                checked: verdict.as_ref().map(Result::is_ok),
+                wrong: verdict.and_then(Result::err).unwrap_or_default(),
+                hardware: selected.hardware,
+                card: Some(selected.card),
+                ..absent(String::new())
+            }
+        }
         Err(crate::Error::Unusable { reason, .. }) => absent(reason),
         Err(error) => absent(error.to_string()),
     }
