@@ -18,6 +18,7 @@ use crate::divergence::{self, Known};
 use crate::evaluate::{golden, validate_until};
 use crate::keeper::Keeper;
 use crate::learner::Learner;
+use crate::lost::{advised, attended};
 use crate::memory::MEASURED;
 use crate::{
     Best, Change, Checkpoint, EpochSummary, Error, Event, Job, LeftOut, OnNan, Progress, RunFolder, Seen, TrainConfig,
@@ -110,8 +111,9 @@ pub fn train(mut job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut
         let so_far = resume.as_ref().map(|checkpoint| checkpoint.progress.clone()).unwrap_or_default();
         let keep = || Keeper::new(&run, job.config, job.settings.clone(), resume.as_ref());
         let mut keeper = job.ranks.is_first().then(keep).transpose()?;
-        let error = match go_on(&job, &mut keeper, resume, stop, on_event) {
-            Err(error) => error,
+        let outcome = attended(&job.device, || go_on(&job, &mut keeper, resume, stop, on_event));
+        let error = match outcome {
+            Err(error) => advised(error, job.config, &job.dataset, job.task.outputs(), job.run.path()),
             report => return report,
         };
         // What was good is on disk before anything else is done.

@@ -354,7 +354,14 @@ fn this_machines_devices_compute_what_they_should() {
     let output = succeeds(trainer(scratch.path(), &["devices", "--check", "--format", "json"]));
     let value: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(value["passed"], true, "{value}");
-    let operations = value["operations"].as_array().unwrap();
-    assert!(operations.len() > 5 && operations.iter().all(|check| check["output"].as_f64().unwrap() < 1e-5), "{value}");
+    let checks = value["checks"].as_array().unwrap();
+    for part in ["operation", "layer", "preset", "loss", "optimizer", "training"] {
+        let mine: Vec<_> = checks.iter().filter(|check| check["part"] == part).collect();
+        let limit = value["limits"][part]["output"].as_f64().unwrap();
+        assert!(
+            mine.len() >= 5 && mine.iter().all(|check| check["output"].as_f64().unwrap() <= limit),
+            "{part}: {value}"
+        );
+    }
     fails(trainer(scratch.path(), &["devices", "--check", "--device", "gpuu"]), 2, "gpuu");
 }

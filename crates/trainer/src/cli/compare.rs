@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow};
 use trainer::RunFolder;
 
 use super::failure::{Failure, code};
-use super::{Compare, Format, stream};
+use super::{Compare, Format, chosen, stream};
 use aligned::Aligned;
 use cost::Cost;
 use judged::{Judged, Verdict};
@@ -73,7 +73,7 @@ fn compare(arguments: &Compare) -> Result<Compared> {
         notes.push("on validation samples, which chose each run's best epoch: on others all may fare worse".to_owned());
     }
     let judged = judged::judge(&aligned);
-    let device = device::select(&arguments.device)?;
+    let device = chosen::device(&arguments.device)?;
     let names = names(&arguments.runs);
     let cost = |(run, name): (&std::path::PathBuf, &String)| {
         let mut told = Vec::new();

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::failure::code;
 use super::trained::{self, Trained};
-use super::{Doctor, Format, settle, stream, suspects};
+use super::{Doctor, Format, chosen, settle, stream, suspects};
 use ::report::grouped;
 
 /// Groups of places that the text names; JSON names more.
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: Doctor) -> Result<u8> {
     let mut options = arguments.options.over(Default::default())?;
     let mut judge = None;
     if let Some(model) = &arguments.trained {
-        let device = device::select(options.device.as_deref().unwrap_or("auto"))?.device;
+        let device = chosen::device(options.device.as_deref().unwrap_or("auto"))?.device;
         let trained = Trained::load(model, &device)?;
         if options.data.is_none() {
             options = options.over(trained::own_data(model)?)?;

@@ -12,7 +12,7 @@ use trainer::{CoverageSums, Predicted};
 use super::failure::{Failure, code};
 use super::options::Options;
 use super::trained::{self, Trained};
-use super::{Eval, Format, report, settle, stream};
+use super::{Eval, Format, chosen, report, settle, stream};
 use ::report::grouped;
 
 /// Is shown the outputs of each sample, with its batch and its row there.
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<u8> {
     if let Some(file) = &arguments.save_predictions {
         data::check_place("--save-predictions", file, &["csv"], &[b"source,"])?;
     }
-    let device = device::select(&arguments.device)?;
+    let device = chosen::device(&arguments.device)?;
     let trained = Trained::load(&arguments.model, &device.device)?;
     let Trained { path, file, task, calibration } = &trained;
     let target = arguments.target.as_deref().map(|text| task.goal(text)).transpose()?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use data::{Filter, Fit, ImageSpec, InputSpec};
-use models::{LayerSummary, ModelFile, ModelHeader};
+use models::{LayerSummary, ModelConfig, ModelFile, ModelHeader};
 use serde_json::{Value, json};
 use tasks::{Calibration, Task};
 use trainer::COVERAGES;
@@ -15,14 +15,7 @@ use ::report::grouped;
 /// Prints the layers.
 pub(crate) fn run(arguments: &Inspect) -> Result<u8> {
     let path = std::path::Path::new(&arguments.model);
-    let (config, input, outputs, header) = if path.exists() {
-        let header = ModelFile::header(&trained::model_path(path)?)?;
-        (header.model.clone(), header.input.clone(), header.outputs, Some(header))
-    } else {
-        let config = models::ModelConfig::named(&arguments.model)
-            .map_err(|error| Failure::usage(anyhow!("`{}` is no file and no preset: {error}", arguments.model)))?;
-        (config, input(&arguments.imgsz)?, arguments.outputs, None)
-    };
+    let (config, input, outputs, header) = named(&arguments.model, &arguments.imgsz, arguments.outputs)?;
     let layers = models::summary(&config, &input, outputs).map_err(|error| match header {
         // Not what was typed is wrong, but what the file says.
         Some(_) => Failure::with(code::MODEL, anyhow!("`{}`: {error}", path.display())),
@@ -58,6 +51,22 @@ pub(crate) fn run(arguments: &Inspect) -> Result<u8> {
         stream::print(line)?;
     }
     Ok(0)
+}
+
+/// A network by the path of a model file or a run, whose header is returned too; or by the name of a preset, for images and outputs as given.
+pub(super) fn named(
+    model: &str,
+    imgsz: &str,
+    outputs: usize,
+) -> Result<(ModelConfig, InputSpec, usize, Option<ModelHeader>)> {
+    let path = std::path::Path::new(model);
+    if path.exists() {
+        let header = ModelFile::header(&trained::model_path(path)?)?;
+        return Ok((header.model.clone(), header.input.clone(), header.outputs, Some(header)));
+    }
+    let config = ModelConfig::named(model)
+        .map_err(|error| Failure::usage(anyhow!("`{model}` is no file and no preset: {error}")))?;
+    Ok((config, input(imgsz)?, outputs, None))
 }
 
 /// The calibration that a file holds, if it holds one, and what it is of.

@@ -6,6 +6,7 @@ pub(crate) mod options;
 mod bar;
 mod board;
 mod bounded;
+mod chosen;
 mod columns;
 mod compare;
 mod completions;
@@ -85,8 +86,8 @@ enum Command {
     /// Examine data before training: unreadable files, duplicates, label conflicts, leaks; exit with 3 for errors, 6 for warnings
     #[command(args_override_self = true, allow_negative_numbers = true)]
     Doctor(Box<Doctor>),
-    /// List the devices that this binary and machine have, or check that one computes correctly
-    Devices(Devices),
+    /// List the devices that this binary and machine have, check that one computes correctly, or time its first steps
+    Devices(devices::Arguments),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -258,18 +259,6 @@ pub(crate) struct Eval {
     pub(crate) workers: usize,
     /// Device
     #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
-    #[command(flatten)]
-    pub(crate) output: Output,
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Devices {
-    /// Compare a device's operations, forward and backward, with double precision; exit with 6 if they differ
-    #[arg(long)]
-    pub(crate) check: bool,
-    /// The device to check
-    #[arg(long, default_value = "auto", requires = "check")]
     pub(crate) device: String,
     #[command(flatten)]
     pub(crate) output: Output,

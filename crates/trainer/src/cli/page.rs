@@ -11,7 +11,7 @@ use trainer::{Answers, Known, Provenance, RunFolder, TrainConfig};
 
 use super::options::Options;
 use super::report::trainer_command;
-use super::{Format, ReportRun, settle, stream};
+use super::{Format, ReportRun, chosen, settle, stream};
 
 /// Writes the report of a run again.
 pub(crate) fn run(arguments: &ReportRun) -> Result<u8> {
@@ -35,7 +35,7 @@ fn learn(run: &RunFolder, device: &str, known: &mut Known) -> Result<()> {
     if !best.is_file() {
         return Ok(());
     }
-    let device = device::select(device)?;
+    let device = chosen::device(device)?;
     let file = ModelFile::load(&best, &device.device)?;
     known.model = Some((file.model.config().clone(), file.model.input().clone()));
     let task: Task = serde_json::from_value(file.task.clone())

@@ -10,7 +10,7 @@ use trainer::{Provenance, Ranks, Settings};
 
 use super::failure::{Failure, code, exit_code};
 use super::options::{Batch, Options};
-use super::{Watch, one_line, settings, stream};
+use super::{Watch, chosen, one_line, settings, stream};
 
 /// Does `work` with the other processes that `mpirun` has started, if it has. Of several, rank 0 tells what went wrong, on whichever of them,
 /// and all end with that exit code.
@@ -87,7 +87,7 @@ pub(super) fn watch(watch: Watch, ranks: &Ranks) -> Watch {
 /// The device that `name` asks for. Where that is a GPU without a number, the ranks of a machine take one each, and all go by the name that
 /// the first goes by.
 pub(super) fn device(name: &str, ranks: &Ranks) -> Result<device::Selected> {
-    let selected = device::select(name)?;
+    let selected = chosen::device(name)?;
     let local = number(&["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"]).unwrap_or(0);
     if ranks.size() == 1 || local == 0 || name.contains(':') || selected.hardware.starts_with("CPU") {
         return Ok(selected);

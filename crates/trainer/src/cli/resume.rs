@@ -9,7 +9,7 @@ use trainer::{Change, Checkpoint, OnNan, Provenance, Ranks, RunFolder, Settings}
 use super::failure::{Failure, code};
 use super::options::Options;
 use super::train::Sitting;
-use super::{Resume, ranks, settings, settle, stream};
+use super::{Resume, chosen, ranks, settings, settle, stream};
 
 /// A run that is ready to go on.
 pub(super) struct Ready {
@@ -192,7 +192,7 @@ fn settings_of(options: &Options, run: &RunFolder) -> Result<Settings> {
 
 /// The name of the device that the options come to here.
 fn device(options: &Options) -> Result<String> {
-    Ok(device::select(options.device.as_deref().unwrap_or("auto"))?.name)
+    Ok(chosen::device(options.device.as_deref().unwrap_or("auto"))?.name)
 }
 
 /// An `args.toml` that still has the value from before a change: the process died between saving the one and the other.

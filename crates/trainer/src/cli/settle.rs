@@ -12,6 +12,7 @@ use tasks::{ClassWeights, LossOptions, Task};
 use trainer::memory::{self, Estimate};
 use trainer::{OnNan, OptimizerConfig, ScheduleConfig, TrainConfig};
 
+use super::chosen;
 use super::failure::{Failure, code};
 use super::initial;
 use super::options::{Batch, Choice, Options, plain};
@@ -137,7 +138,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
 /// The batch for `--batch auto`: by what a step of these options takes, of `budget` bytes, or of half of what is available, for the rest of
 /// the machine has work of its own.
 fn batch(options: &Options, dataset: &Dataset, budget: Option<u64>) -> Result<usize> {
-    let device = device::select(options.device.as_deref().unwrap_or("auto"))?;
+    let device = chosen::device(options.device.as_deref().unwrap_or("auto"))?;
     if device.name != "flex" {
         let what =
             format!("how much a step takes on `{}`, or how much there is, is not known; give --batch N", device.name);

@@ -27,7 +27,7 @@ use super::initial::{self, Begun};
 use super::options::{Batch, Choice, Options};
 use super::signals::Signals;
 use super::tui::{Screen, State};
-use super::{Format, Output, Train, Watch, page, precision, ranks, report, settings, settle, stream};
+use super::{Format, Output, Train, Watch, chosen, page, precision, ranks, report, settings, settle, stream};
 use ::report::grouped;
 
 /// The recipe of the first run, whose file states what it reached.
@@ -138,8 +138,7 @@ impl Sitting {
         for line in initial::rates(&config, &frozen) {
             bar.draw(&Event::Note(line));
         }
-        // What a GPU has left, nobody says.
-        if let Some(available) = memory::available().filter(|_| device.hardware.starts_with("CPU")) {
+        if let Some(available) = chosen::available(&device) {
             let share = trainer::TrainConfig { batch: config.batch.div_ceil(ranks.size()), ..config.clone() };
             let step = memory::Estimate::of(&share, &dataset, task.outputs(), frozen.frozen)?;
             step.check(available)?;
