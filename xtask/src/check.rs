@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{tidy, workspace};
+use crate::{gpu, tidy, workspace};
 
 const PARTS: [(&str, &[&str]); 4] = [
     ("format", &["fmt", "--all", "--check"]),
@@ -13,6 +13,18 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("tests", &["test", "--workspace"]),
     ("docs", &["doc", "--workspace", "--no-deps", "--document-private-items"]),
 ];
+
+/// What runs on a GPU, or on a driver in software.
+pub(crate) fn gpu() -> Result<()> {
+    gpu::driver()?;
+    let mut times = Vec::new();
+    timed(&mut times, "build with wgpu", gpu::build)?;
+    for (name, mut command) in ["devices", "parity, training, prediction"].into_iter().zip(gpu::tests()) {
+        timed(&mut times, name, || succeed(&mut command))?;
+    }
+    tell(times);
+    Ok(())
+}
 
 /// Runs every part and stops at the first that fails.
 pub(crate) fn run() -> Result<()> {
@@ -23,10 +35,14 @@ pub(crate) fn run() -> Result<()> {
         command.env("RUSTDOCFLAGS", "-D warnings");
         timed(&mut times, name, || succeed(&mut command))?;
     }
+    tell(times);
+    Ok(())
+}
+
+fn tell(times: Vec<(&'static str, Duration)>) {
     for (name, time) in times {
         eprintln!("{:>8.1} s  {name}", time.as_secs_f64());
     }
-    Ok(())
 }
 
 fn timed(

@@ -7,12 +7,15 @@ mod bench;
 mod check;
 mod crash;
 mod golden;
+mod gpu;
 mod tidy;
 mod workspace;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   check            all that a change must pass: format, tidy, lints, tests, docs; cheapest first, each timed
+  check --gpu      the same code on a GPU, or on a driver in software (apt-get install mesa-vulkan-drivers): builds with wgpu, compares
+                   every layer, network, loss and optimizer with the CPU, trains, resumes and predicts across devices
   tidy             house rules that no compiler knows: arrows between crates, file headers and lengths, names, features
   golden           reruns the scripts that made the golden numbers and compares; needs a Python with torch (PYTHON=...)
   bench [--peers PYTHON] [--only WHAT[:MODEL[:BATCH]],..] [--quick] [--json] [--mnist DIR] [--photos DIR] [--threads N]
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["check"] => check::run(),
+        ["check", "--gpu"] => check::gpu(),
         ["tidy"] => tidy::run(),
         ["golden"] => golden::run(),
         ["bench", options @ ..] => bench::run(options),
