@@ -24,7 +24,7 @@ pub struct Selected {
     /// One line that the user should see: why `auto` did not take a GPU, or that it compared one with the CPU first.
     pub note: Option<String>,
     /// Which backend drives it.
-    pub(crate) backend: Backend,
+    pub backend: Backend,
 }
 
 /// Opens the device that `name` asks for: `auto`, `cpu`, `flex`, `ndarray`, or one of `cuda`, `metal`, `vulkan`, `wgpu` with an

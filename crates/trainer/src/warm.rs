@@ -70,7 +70,7 @@ pub fn warm(
 /// One update, and a wait for the device.
 fn learn(model: Model, optimizer: &mut Optimizer, inputs: Tensor<4>, task: &Task, step: u64) -> Result<Model, Error> {
     let ([batch, ..], device) = (inputs.dims(), inputs.device());
-    let outputs = model.forward(inputs, Pass::Train { seed: 0, step });
+    let outputs = model.forward(inputs, Pass::Train { seed: 0, step, first: 0 });
     let loss = task.loss(outputs, &target(task, batch, &device));
     let gradients = GradientsParams::from_grads(loss.backward(), &model);
     let model = optimizer.step(model, gradients, 1e-6);

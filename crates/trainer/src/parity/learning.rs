@@ -34,7 +34,7 @@ pub(super) fn losses() -> Vec<Case> {
         Task::Classification(Classification { classes: names(), label_smoothing, class_weights })
     };
     let labels = |label_smoothing, positive_weights| {
-        Task::MultiLabel(MultiLabel { labels: names(), label_smoothing, positive_weights })
+        Task::MultiLabel(MultiLabel { labels: names(), label_smoothing, positive_weights, thresholds: None })
     };
     let mut tasks = vec![
         ("cross-entropy", classes(0.0, None), Truth::Classes),

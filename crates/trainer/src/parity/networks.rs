@@ -62,7 +62,7 @@ impl Network {
 /// The outputs of a training pass and of prediction behind it, which has running statistics to go by, and the gradients of the former.
 pub(super) fn answers(network: &Network, device: &Device) -> Result<Outcome, String> {
     let model = network.init(device)?;
-    let outputs = model.forward(network.inputs(1, device), Pass::Train { seed: SEED, step: 2 });
+    let outputs = model.forward(network.inputs(1, device), Pass::Train { seed: SEED, step: 2, first: 0 });
     let weights = Tensor::from_data(random(outputs.dims(), 2), device);
     let loss = (outputs.clone() * weights).sum() + outputs.clone().powi_scalar(2).mean();
     let gradients = loss.backward();
@@ -85,7 +85,7 @@ fn ten_steps(network: &Network, device: &Device) -> Result<Outcome, String> {
     for step in 0..10 {
         let classes: Vec<i32> = (0..network.batch).map(|row| ((row + step) % OUTPUTS) as i32).collect();
         let classes = Tensor::<1, Int>::from_data(TensorData::new(classes, [network.batch]), device);
-        let pass = Pass::Train { seed: SEED, step: step as u64 };
+        let pass = Pass::Train { seed: SEED, step: step as u64, first: 0 };
         let outputs = model.forward(network.inputs(step as u32, device), pass);
         let loss = task.loss(outputs, &Target::Classes(classes));
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
