@@ -111,6 +111,7 @@ pub(crate) mod pci {
     }
 
     /// The version of NVIDIA's driver.
+    #[cfg(feature = "cuda")]
     pub(crate) fn nvidia_driver() -> Option<String> {
         nvml_wrapper::Nvml::init().ok()?.sys_driver_version().ok()
     }
