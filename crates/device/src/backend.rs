@@ -79,6 +79,10 @@ impl Backend {
     }
 
     /// Opens device `index` (the backend's own choice without one) and lets it compute something. The error is the reason, one line.
+    #[cfg_attr(
+        not(any(feature = "cuda", feature = "flex", feature = "ndarray", feature = "wgpu")),
+        expect(unreachable_code, reason = "a build without backends opens nothing")
+    )]
     pub(crate) fn open(self, index: Option<usize>) -> Result<Opened, String> {
         let _ = index; // a build with CPU backends only has no use for it
         let (device, mut card): (Device, Card) = match self {

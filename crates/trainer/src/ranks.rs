@@ -106,7 +106,7 @@ impl Ranks {
     /// What each rank has to say in bytes.
     ///
     /// # Errors
-    /// As [`Ranks::agree`].
+    /// On every rank: its own failure, or that of the first rank that has one.
     pub fn gather(&self, mine: Result<Vec<u8>, Error>) -> Result<Vec<Vec<u8>>, Error> {
         let len = mine.as_ref().map_or(0, Vec::len) as f64;
         let (mut mine, said) = self.agree(mine, [len, 0.0, 0.0])?;
@@ -127,7 +127,7 @@ impl Ranks {
     /// What rank 0 has, on every rank; what others give counts for nothing.
     ///
     /// # Errors
-    /// As [`Ranks::agree`].
+    /// On every rank: its own failure, or that of the first rank that has one.
     pub fn broadcast(&self, mine: Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error> {
         let len = mine.as_ref().map_or(0, Vec::len) as f64;
         let (mut bytes, said) = self.agree(mine, [len, 0.0, 0.0])?;
@@ -140,7 +140,7 @@ impl Ranks {
     /// Whether any rank says yes.
     ///
     /// # Errors
-    /// As [`Ranks::agree`].
+    /// On every rank: its own failure, or that of the first rank that has one.
     pub(crate) fn any(&self, mine: bool) -> Result<bool, Error> {
         let (_, said) = self.agree(Ok(()), [f64::from(u8::from(mine)), 0.0, 0.0])?;
         Ok(said.iter().any(|[yes, ..]| *yes > 0.0))
@@ -149,7 +149,7 @@ impl Ranks {
     /// The first of what the ranks have to say, in their order.
     ///
     /// # Errors
-    /// As [`Ranks::agree`].
+    /// On every rank: its own failure, or that of the first rank that has one.
     pub(crate) fn first_of(&self, mine: Option<String>) -> Result<Option<String>, Error> {
         if self.link.is_none() || !self.any(mine.is_some())? {
             return Ok(mine);
@@ -163,7 +163,7 @@ impl Ranks {
     /// through the link of each of n ranks, the least there is.
     ///
     /// # Errors
-    /// As [`Ranks::agree`].
+    /// On every rank: its own failure, or that of the first rank that has one.
     pub(crate) fn sum(&self, values: &mut [f32]) -> Result<(), Error> {
         self.agree(Ok(()), [0.0; 3])?;
         let Some(link) = &self.link else { return Ok(()) };
