@@ -11,8 +11,10 @@ use crate::Error;
 mod gradients;
 mod state;
 #[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests;
 #[cfg(test)]
+#[cfg(feature = "flex")]
 mod threads;
 
 /// Numbers of a sum that are under way at once: what they take beside the sum itself is bounded by this.
