@@ -66,8 +66,17 @@ impl Backend {
         !matches!(self, Self::Flex | Self::NdArray)
     }
 
+    /// Settles what must be before the runtime of GPUs is asked for anything.
+    fn settle(self) {
+        #[cfg(all(feature = "persistence", any(feature = "cuda", feature = "wgpu")))]
+        if self.is_gpu() {
+            crate::kept::name_the_place();
+        }
+    }
+
     /// How many real devices (software rasterisers aside) the machine shows to this backend. 0 where it isn't built or nothing answers.
     pub(crate) fn count(self) -> usize {
+        self.settle();
         probe::quietly(|| match self {
             #[cfg(feature = "cuda")]
             Self::Cuda => Device::enumerate(burn::tensor::DeviceType::Cuda).len(),
@@ -85,6 +94,7 @@ impl Backend {
     )]
     pub(crate) fn open(self, index: Option<usize>) -> Result<Opened, String> {
         let _ = index; // a build with CPU backends only has no use for it
+        self.settle();
         let (device, mut card): (Device, Card) = match self {
             #[cfg(feature = "flex")]
             Self::Flex => (Device::flex(), Card::cpu()),

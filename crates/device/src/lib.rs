@@ -21,6 +21,8 @@ mod card;
 mod error;
 #[cfg(feature = "wgpu")]
 mod graphics;
+#[cfg(all(feature = "persistence", any(feature = "cuda", feature = "wgpu")))]
+mod kept;
 mod list;
 mod name;
 mod precision;

@@ -65,12 +65,17 @@ fn binary() -> Option<String> {
     Some(format!("{name} {} {}", metadata.len(), written.as_nanos()))
 }
 
-/// The user's file of answers: `striate/devices.json` in `$XDG_CACHE_HOME`, `~/.cache` or `%LOCALAPPDATA%`.
+/// The user's file of answers: `devices.json` in [`folder`].
 pub(crate) fn place() -> Option<PathBuf> {
+    Some(folder()?.join("devices.json"))
+}
+
+/// The user's folder for what can be found out again: `striate` in `$XDG_CACHE_HOME`, `~/.cache` or `%LOCALAPPDATA%`.
+pub(crate) fn folder() -> Option<PathBuf> {
     let set = |key| env::var_os(key).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || set("HOME").map(|home| home.join(".cache"));
     let cache = set("XDG_CACHE_HOME").or_else(home).or_else(|| set("LOCALAPPDATA"))?;
-    Some(cache.join("striate").join("devices.json"))
+    Some(cache.join("striate"))
 }
 
 impl Verdicts {

@@ -18,6 +18,7 @@ use crate::schedule::{Plateau, Schedule};
 use crate::unread::{Place, Unread};
 use crate::{Ema, Ended, EpochSummary, Error, Event, LeftOut, OnNan, Progress, Ranks, TrainConfig, freeze};
 
+mod overflow;
 mod pass;
 mod state;
 

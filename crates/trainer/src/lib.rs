@@ -64,5 +64,5 @@ pub use scaling::LossScale;
 pub use schedule::ScheduleConfig;
 pub use state::StateError;
 pub use train::{Ended, Report, train};
-pub use warm::{Latency, Warmth, warm};
+pub use warm::{Latency, Warmth, rehearse, warm};
 pub use weights::weights_hash;

@@ -29,17 +29,27 @@ fn failure(device: &Device, cause: &(dyn Any + Send)) -> Option<String> {
 
 /// `error` with what the user can do about it: where memory ended, how much a step takes; else that `run` can go on elsewhere.
 pub(crate) fn advised(error: Error, config: &TrainConfig, dataset: &Dataset, outputs: usize, run: &Path) -> Error {
-    let Error::Device(what) = error else { return error };
-    if !is_memory(&what) {
-        let (what, run) = (device::one_line(&what), run.display());
-        return Error::Device(format!("{what} (what was saved is whole: `trainer resume {run} --device cpu` goes on)"));
+    match if_memory(error, config, dataset, outputs) {
+        Error::Device(what) => {
+            let (what, run) = (device::one_line(&what), run.display());
+            Error::Device(format!("{what} (what was saved is whole: `trainer resume {run} --device cpu` goes on)"))
+        }
+        error => error,
     }
+}
+
+/// `error`, or, where a device says that its memory ended, how much a step takes and what to try.
+pub(crate) fn if_memory(error: Error, config: &TrainConfig, dataset: &Dataset, outputs: usize) -> Error {
+    let what = match error {
+        Error::Device(what) if is_memory(&what) => what,
+        error => return error,
+    };
     let step = Estimate::of(config, dataset, outputs, 0)
         .map_or_else(|_| "an unknown amount".into(), |all| readable(all.total()));
     let (batch, half) = (config.batch, config.batch / 2);
     let advice = match half {
         0 => "use a smaller network or smaller images".to_owned(),
-        _ => format!("try --batch {half} with --accumulate 2, which learns the same"),
+        _ => format!("try --batch {half} with --accumulate 2, or --halve-batch, which learn the same"),
     };
     Error::Memory(format!(
         "--batch: the device has too little memory for a step of {batch} samples, which takes about {step} ({}); {advice}",
@@ -90,7 +100,7 @@ mod tests {
         );
         assert!(
             text.contains("MiB (out of device memory")
-                && text.ends_with("try --batch 32 with --accumulate 2, which learns the same"),
+                && text.ends_with("try --batch 32 with --accumulate 2, or --halve-batch, which learn the same"),
             "{text}"
         );
         let lost = advised(Error::Device("Unknown: the driver\nwas reset".into()), &config, &dataset, 10, run);

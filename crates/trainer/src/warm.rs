@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use data::Target;
+use data::{Dataset, Target};
 use models::{Model, ModelConfig, Pass};
 use tasks::{Classification, Regression, RegressionLoss, Task};
 
+use crate::lost::{attended, if_memory};
 use crate::optimizer::{Optimizer, OptimizerConfig};
-use crate::{Error, evaluate};
+use crate::{Error, TrainConfig, evaluate};
 
 /// How long the first of something took, and how long the last.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -65,6 +66,21 @@ pub fn warm(
         predictions.push(from.elapsed());
     }
     Ok(Warmth { train: latency(&steps), predict: latency(&predictions) })
+}
+
+/// Takes one step of training with `config`'s batch, of samples of nothing, for whoever wants to know whether it fits before anything is made.
+///
+/// # Errors
+/// [`Error::Memory`] where the device's memory ends, with what the estimate says; [`Error::Device`] where it fails otherwise.
+pub fn rehearse(config: &TrainConfig, dataset: &Dataset, outputs: usize, device: &Device) -> Result<(), Error> {
+    let device = device.clone().autodiff();
+    let outcome = attended(&device, || {
+        let model = config.model.init(&dataset.input, outputs, 0, &device)?.trained_in(config.precision);
+        let [channels, height, width] = dataset.input.shape();
+        let inputs = Tensor::<4>::zeros([config.batch, channels, height, width], &device);
+        learn(model, &mut Optimizer::new(&config.optimizer, HashMap::new()), inputs, &task(outputs), 0).map(drop)
+    });
+    outcome.map_err(|error| if_memory(error, config, dataset, outputs))
 }
 
 /// One update, and a wait for the device.

@@ -225,10 +225,6 @@ mod started {
         for (arguments, message) in [
             (vec!["find-lr", "digits"], "only `train` and `resume`"),
             (vec!["train", "--batch", "auto"], "give --batch N"),
-            (
-                vec!["train", "--precision", "f16"],
-                "--precision f16 with 2 ranks: the scale of its loss is found by one process alone",
-            ),
             (vec!["train", "--batch", "1"], "expected a sample for each of the 2 ranks"),
         ] {
             let Some(mut started) = mpirun(folder.path(), &[("2", arguments)]) else { return };

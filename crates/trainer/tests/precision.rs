@@ -4,39 +4,33 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod program;
+mod stateful;
 
 use std::cell::Cell;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
-use data::{Augment, Dataset, OpenOptions, Samples};
-use models::{CnnConfig, MlpConfig, ModelConfig, Normalisation, Precision};
+use data::{Augment, Dataset, Samples};
+use models::{MlpConfig, ModelConfig, Precision};
 use tasks::Task;
 use tempfile::TempDir;
-use trainer::{Checkpoint, Ended, Error, Event, Job, LossScale, OnNan, Report, RunFolder, TrainConfig, train};
+use trainer::{
+    Checkpoint, Ended, Error, Event, Job, LossScale, OnNan, OptimizerConfig, Report, RunFolder, TrainConfig, train,
+};
 
 use program::{ends, stderr, trainer};
+use stateful::digits;
 
-/// Everything that has a state, in f16.
+/// Everything that has a state, in f16; by AdamW, which takes steps that leave the scale alone.
 fn config(dataset: &Dataset) -> TrainConfig {
-    let mut cnn = CnnConfig::from_filters(&[4, 8]);
-    cnn.head.dropout = 0.2;
-    cnn.stages.iter_mut().for_each(|stage| stage.norm = Normalisation::Batch);
+    let optimizer = OptimizerConfig::default();
     TrainConfig {
         epochs: 2,
-        batch: 16,
         precision: Precision::F16,
-        augment: Augment::parse("light", &dataset.input, &dataset.targets).unwrap(),
-        ema: Some(0.9),
-        checkpoint_every: None,
-        ..TrainConfig::new(ModelConfig::Cnn(cnn))
+        lr: optimizer.default_lr(),
+        optimizer,
+        ..stateful::config(dataset)
     }
-}
-
-fn digits() -> Dataset {
-    let options = OpenOptions { limit: Some(300), ..OpenOptions::default() };
-    data::open(Path::new("digits"), &options).unwrap()
 }
 
 fn folder() -> (TempDir, RunFolder) {

@@ -3,37 +3,23 @@
 #![cfg(feature = "flex")]
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
+mod stateful;
+
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::{Augment, Dataset, OpenOptions};
-use models::{CnnConfig, MlpConfig, ModelConfig, Normalisation};
+use data::{Dataset, OpenOptions};
+use models::{MlpConfig, ModelConfig, Normalisation};
 use tasks::Task;
 use tempfile::TempDir;
-use trainer::{Checkpoint, Ended, Error, Event, Job, OptimizerConfig, Report, RunFolder, TrainConfig, train};
+use trainer::{Checkpoint, Ended, Error, Event, Job, Report, RunFolder, TrainConfig, train};
 
-/// Everything that has a state: batch norm, dropout, augmentation, momentum, averaged weights.
-fn config(dataset: &Dataset) -> TrainConfig {
-    let mut cnn = CnnConfig::from_filters(&[4, 8]);
-    cnn.head.dropout = 0.2;
-    cnn.stages.iter_mut().for_each(|stage| stage.norm = Normalisation::Batch);
-    TrainConfig {
-        epochs: 3,
-        batch: 16,
-        optimizer: OptimizerConfig::named("sgd").unwrap().with_momentum(0.9),
-        lr: 0.05,
-        augment: Augment::parse("light", &dataset.input, &dataset.targets).unwrap(),
-        ema: Some(0.9),
-        checkpoint_every: None,
-        ..TrainConfig::new(ModelConfig::Cnn(cnn))
-    }
-}
+use stateful::config;
 
 fn digits() -> Arc<Dataset> {
-    let options = OpenOptions { limit: Some(300), ..OpenOptions::default() };
-    Arc::new(data::open(Path::new("digits"), &options).unwrap())
+    Arc::new(stateful::digits())
 }
 
 /// One sitting in `folder`, from the newest checkpoint if there is one.

@@ -1,6 +1,7 @@
 //! The one thread that runs the network, and the queue before it. What is queued goes through together, up to `--max-batch`; nothing waits for
-//! company unless some is on its way and a run of its own would cost more than the wait. A network on the CPU uses all cores itself, so that a
-//! second thread would only be in its way.
+//! company unless some is on its way and a run of its own would cost more than the wait, or requests stand in line for a place: then it is the
+//! number of answers that counts, and each run costs threads that are woken. A network on the CPU uses all cores itself, so that a second
+//! thread would only be in its way.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +31,8 @@ pub(crate) struct Engine {
     wake: Condvar,
     /// Requests whose inputs are being decoded.
     coming: AtomicUsize,
+    /// Requests that stand in line for a place among those that are worked on.
+    in_line: AtomicUsize,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
@@ -38,6 +41,8 @@ pub(crate) struct Engine {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) batch: usize,
+    /// What is worth a run where requests stand in line.
+    pub(crate) enough: usize,
     pub(crate) delay: Duration,
     pub(crate) queue: usize,
 }
@@ -46,6 +51,8 @@ pub(crate) struct Limits {
 struct Waiting {
     jobs: VecDeque<Job>,
     samples: usize,
+    /// How many samples the thread waits for.
+    wanted: usize,
     closed: bool,
 }
 
@@ -67,14 +74,25 @@ impl Drop for Coming<'_> {
     }
 }
 
+/// A request that stands in line for a place.
+#[derive(Debug)]
+pub(crate) struct InLine<'a>(&'a Engine);
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.in_line.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Engine {
     /// Starts the thread; it ends after [`close`](Self::close).
     pub(crate) fn start(
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<(Arc<Self>, std::thread::JoinHandle<()>)> {
-        let (waiting, wake, coming) = (Mutex::default(), Condvar::new(), AtomicUsize::new(0));
-        let engine = Arc::new(Self { waiting, wake, coming, limits, metrics });
+        let (waiting, wake) = (Mutex::default(), Condvar::new());
+        let (coming, in_line) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let engine = Arc::new(Self { waiting, wake, coming, in_line, limits, metrics });
         let runs = engine.clone();
         let thread = std::thread::Builder::new().name("network".into()).spawn(move || {
             while let Some(batch) = runs.next() {
@@ -88,6 +106,12 @@ impl Engine {
     pub(crate) fn announce(&self) -> Coming<'_> {
         self.coming.fetch_add(1, Ordering::Relaxed);
         Coming(self)
+    }
+
+    /// Says that a request stands in line, until what it returns is dropped.
+    pub(crate) fn line_up(&self) -> InLine<'_> {
+        self.in_line.fetch_add(1, Ordering::Relaxed);
+        InLine(self)
     }
 
     /// Predicts `samples` of `model`. A large request goes through in parts, between which others have their turn.
@@ -142,8 +166,11 @@ impl Engine {
         waiting.samples += samples.len();
         self.metrics.queue.set(waiting.samples as i64);
         waiting.jobs.push_back(Job { model, samples, answer, since: Instant::now() });
+        let is_due = waiting.samples >= waiting.wanted;
         drop(waiting);
-        self.wake.notify_one();
+        if is_due {
+            self.wake.notify_one();
+        }
         Ok(receiver)
     }
 
@@ -160,21 +187,36 @@ impl Engine {
     /// Waits for inputs; `None` at the end.
     fn next(&self) -> Option<Vec<Job>> {
         let mut waiting = self.lock();
-        let first = loop {
+        waiting.wanted = 1;
+        let (since, overhead) = loop {
             match waiting.jobs.front() {
-                Some(job) => break job,
+                Some(job) => break (job.since, job.model.overhead),
                 None if waiting.closed => return None,
                 None => waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             }
         };
-        let until = first.since + self.limits.delay.min(first.model.overhead);
-        while waiting.samples < self.limits.batch && self.coming.load(Ordering::Relaxed) > 0 && !waiting.closed {
-            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { break };
+        loop {
+            let (wanted, delay) = self.company(overhead);
+            let left = (since + delay).saturating_duration_since(Instant::now());
+            if waiting.samples >= wanted || waiting.closed || left.is_zero() {
+                break;
+            }
+            waiting.wanted = wanted;
             waiting = self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let batch = waiting.take(self.limits.batch);
         self.metrics.queue.set(waiting.samples as i64);
         Some(batch)
+    }
+
+    /// How many inputs a run waits for, and how long at most.
+    fn company(&self, overhead: Duration) -> (usize, Duration) {
+        let Limits { batch, enough, delay, .. } = self.limits;
+        if self.in_line.load(Ordering::Relaxed) > 0 {
+            return (enough, delay);
+        }
+        let some = self.coming.load(Ordering::Relaxed) > 0;
+        (if some { batch } else { 1 }, delay.min(overhead))
     }
 
     fn answer(&self, jobs: Vec<Job>) {
@@ -227,5 +269,31 @@ impl Waiting {
             }
         }
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_waits_for_company_as_long_as_it_pays_and_longer_where_requests_stand_in_line() {
+        let (delay, overhead) = (Duration::from_millis(2), Duration::from_micros(30));
+        let engine = Engine {
+            waiting: Mutex::default(),
+            wake: Condvar::new(),
+            coming: AtomicUsize::new(0),
+            in_line: AtomicUsize::new(0),
+            limits: Limits { batch: 256, enough: 32, delay, queue: 1024 },
+            metrics: Arc::new(Metrics::new()),
+        };
+        assert_eq!(engine.company(overhead), (1, overhead), "nobody comes: what is there is run");
+        let coming = engine.announce();
+        assert_eq!(engine.company(overhead), (256, overhead));
+        assert_eq!(engine.company(Duration::from_secs(1)), (256, delay), "--max-delay is the most");
+        let in_line = engine.line_up();
+        assert_eq!(engine.company(overhead), (32, delay));
+        drop((coming, in_line));
+        assert_eq!(engine.company(overhead), (1, overhead));
     }
 }

@@ -118,7 +118,12 @@ impl Serve {
     }
 
     pub(super) fn batching(&self) -> engine::Limits {
-        engine::Limits { batch: self.max_batch, delay: self.max_delay, queue: self.queue }
+        engine::Limits {
+            batch: self.max_batch,
+            enough: self.max_batch.min(self.max_requests / 2).max(1),
+            delay: self.max_delay,
+            queue: self.queue,
+        }
     }
 
     pub(super) fn connections(&self, most: usize) -> connections::Limits {

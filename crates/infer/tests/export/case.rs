@@ -8,6 +8,7 @@ use infer::{Prediction, Predictor, Sample};
 use models::{ModelConfig, ModelFile};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tasks::Task;
 
 use crate::formula::{formula, model};
 use crate::scratch::{Scratch, classes, device};
@@ -35,7 +36,16 @@ pub(crate) struct Exported {
     pub(crate) expected: Vec<f32>,
     /// Numbers of one sample.
     pub(crate) width: usize,
+    /// For each of them what is counted as one: the targets' standard deviation, in which a network that predicts numbers computes, or 1.
+    pub(crate) units: Vec<f32>,
     pub(crate) case: Value,
+}
+
+fn units(task: &Task) -> Vec<f32> {
+    match task {
+        Task::Regression(regression) => regression.std.clone(),
+        _ => vec![1.0; task.outputs()],
+    }
 }
 
 impl Case {
@@ -58,6 +68,7 @@ impl Case {
             sha256: hex(&[&bytes]),
             expected,
             width: predictor.task().outputs(),
+            units: units(predictor.task()),
             case: json!({"file": file, "inputs": inputs}),
         }
     }
@@ -77,7 +88,13 @@ impl Case {
             };
             case["rows"] = rows.iter().map(named).collect();
         }
-        Exported { sha256: hex(&[script.as_bytes(), &weights]), expected, width: predictor.task().outputs(), case }
+        Exported {
+            sha256: hex(&[script.as_bytes(), &weights]),
+            expected,
+            width: predictor.task().outputs(),
+            units: units(predictor.task()),
+            case,
+        }
     }
 
     fn predictor(&self, scratch: &Scratch) -> Predictor {

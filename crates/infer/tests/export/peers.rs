@@ -17,7 +17,7 @@ pub(crate) struct Peer {
     pub(crate) script: &'static str,
     /// Its answers, beside it.
     pub(crate) golden: &'static str,
-    /// By how much a number may differ from ours, beside 1 or the largest of the sample's where that is larger.
+    /// By how much a number may differ from ours, as [`distance`] counts.
     pub(crate) tolerance: f64,
 }
 
@@ -80,7 +80,8 @@ impl Peer {
     }
 }
 
-/// The largest difference between what the peer found and what is expected, beside 1 or the largest number of the sample where that is larger.
+/// The largest difference between what the peer found and what is expected, beside 1, the standard deviation of the number's targets, or the
+/// largest number of the sample, whichever is the largest.
 fn distance(found: &Value, exported: &Exported) -> f64 {
     let outputs = found["outputs"].as_object().unwrap();
     let found = outputs.get("probabilities").or(outputs.get("values")).unwrap().as_array().unwrap();
@@ -88,9 +89,11 @@ fn distance(found: &Value, exported: &Exported) -> f64 {
     assert_eq!(found.len(), exported.expected.len());
     let samples = found.chunks(exported.width).zip(exported.expected.chunks(exported.width));
     let of = |(found, expected): (&[f64], &[f32])| {
-        let scale = expected.iter().fold(1.0_f32, |most, number| most.max(number.abs()));
-        let pairs = found.iter().zip(expected).map(|(found, expected)| (found - f64::from(*expected)).abs());
-        pairs.fold(0.0, f64::max) / f64::from(scale)
+        let largest = expected.iter().fold(1.0_f32, |most, number| most.max(number.abs()));
+        let pairs = found.iter().zip(expected).zip(&exported.units);
+        let apart =
+            pairs.map(|((found, expected), unit)| (found - f64::from(*expected)).abs() / f64::from(largest.max(*unit)));
+        apart.fold(0.0, f64::max)
     };
     samples.map(of).fold(0.0, f64::max)
 }

@@ -183,7 +183,12 @@ fn warm(arguments: &Arguments, model: &str) -> Result<u8> {
     }
     stream::print(match chosen.card.kind {
         device::Kind::Cpu => "nothing is compiled at run time on a CPU",
-        _ => "what was compiled and tuned is lost with this program: the next one begins again",
+        _ if cfg!(feature = "persistence") => {
+            "what was tuned, and what the driver lets a program keep, is there for the next one"
+        }
+        _ => {
+            "what was compiled and tuned is lost with this program: the next one begins again (--features persistence keeps it)"
+        }
     })?;
     Ok(0)
 }

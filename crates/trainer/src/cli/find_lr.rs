@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
         data::check_place("--page", page, &["html", "htm", "svg", "png"], &[b"<!DOCTYPE html", b"<svg", b"\x89PNG"])?;
     }
     let options = layered(arguments.options, arguments.recipe.as_deref())?;
-    let (options, dataset) = settled(options, arguments.quiet)?;
+    let (options, dataset) = settled(options, &Ranks::alone(), arguments.quiet)?;
     let name = super::train::name(&options);
     let mut sitting = Sitting::prepare(
         &options,

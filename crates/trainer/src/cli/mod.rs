@@ -16,6 +16,7 @@ mod doctor;
 mod eval;
 mod events;
 mod find_lr;
+mod halved;
 mod initial;
 mod inspect;
 mod page;

@@ -191,6 +191,11 @@ pub(crate) struct Options {
     #[arg(long, short, alias = "batch-size", env = "STRIATE_BATCH", value_name = "N", value_parser = Batch::parse, help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
+    /// Where memory holds no step of so many samples: halve the batch until it does, and double --accumulate each time, so that an update
+    /// learns from as many. Without it such a batch is refused, with the largest that fits
+    #[arg(long, env = "STRIATE_HALVE_BATCH", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halve_batch: Option<bool>,
     /// Batches whose gradients are averaged for one update [default: 1]
     #[arg(long, env = "STRIATE_ACCUMULATE", value_name = "N", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]

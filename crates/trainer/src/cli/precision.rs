@@ -1,20 +1,15 @@
 //! `--device` and `--precision` together: a device that doesn't compute in a format is refused before anything is made.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use device::Selected;
 use models::Precision;
 use trainer::Ranks;
 
-use super::failure::Failure;
 use super::options::Options;
 use super::ranks;
 
 /// The device that options name, once it has shown that it computes in `precision`; and what is said of it.
 pub(crate) fn device(options: &Options, precision: Precision, ranks: &Ranks) -> Result<(Selected, String)> {
-    if precision == Precision::F16 && ranks.size() > 1 {
-        let what = "the scale of its loss is found by one process alone; use bf16, which needs none, or f32";
-        return Err(Failure::usage(anyhow!("--precision f16 with {} ranks: {what}", ranks.size())));
-    }
     let device = ranks::device(options.device.as_deref().unwrap_or("auto"), ranks)?;
     let name = &device.name;
     if precision == Precision::F32 {

@@ -27,7 +27,7 @@ use super::initial::{self, Begun};
 use super::options::{Batch, Choice, Options};
 use super::signals::Signals;
 use super::tui::{Screen, State};
-use super::{Format, Output, Train, Watch, chosen, page, precision, ranks, report, settings, settle, stream};
+use super::{Format, Output, Train, Watch, chosen, halved, page, precision, ranks, report, settings, settle, stream};
 use ::report::grouped;
 
 /// The recipe of the first run, whose file states what it reached.
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: Train, ranks: &Ranks) -> Result<u8> {
     let options = layered(arguments.options, arguments.recipe.as_deref())?;
     ranks::check(&options, ranks)?;
     let watch = ranks::watch(arguments.watch, ranks);
-    let (options, dataset) = settled(options, watch.quiet || arguments.print_config)?;
+    let (options, dataset) = settled(options, ranks, watch.quiet || arguments.print_config)?;
     if arguments.print_config && !ranks.is_first() {
         return Ok(0);
     }
@@ -70,7 +70,7 @@ pub(crate) fn layered(flags: Options, recipe: Option<&Path>) -> Result<Options> 
 }
 
 /// The data that options name, and the options with every default filled in; says what was chosen of them by the machine.
-pub(crate) fn settled(options: Options, quiet: bool) -> Result<(Options, Dataset)> {
+pub(crate) fn settled(options: Options, ranks: &Ranks, quiet: bool) -> Result<(Options, Dataset)> {
     let dataset = settle::open(&options)?;
     let chosen = matches!(options.batch, Some(Batch::Auto(_)));
     let options = settle::fill(options, &dataset)?;
@@ -80,7 +80,7 @@ pub(crate) fn settled(options: Options, quiet: bool) -> Result<(Options, Dataset
         let why = format!("as memory allows, and no more than the {most} that are of use for {samples} samples");
         stream::tell(format_args!("batch    {size}: the largest power of two, {why}"));
     }
-    Ok((options, dataset))
+    Ok((halved::fitted(options, &dataset, ranks, quiet)?, dataset))
 }
 
 /// The run's folder name: as given, else by data and model.

@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<u8> {
         ..Options::default()
     };
     let options = flags.over(recipe)?;
-    let (filled, dataset) = settled(options.clone(), quiet)?;
+    let (filled, dataset) = settled(options.clone(), &Ranks::alone(), quiet)?;
     let options = ranges::fixed(options, &filled);
     ranges::check(&ranges, &options)?;
     let sitting =

@@ -1,38 +1,16 @@
 //! A batch on its way through the model and back: of each rank its share, so that what the ranks have, added up, is what one process would
-//! have of the whole batch; and what f16 cannot hold of it. What is done about numbers that aren't finite is `divergence`'s.
+//! have of the whole batch. What f16 cannot hold of it is `overflow`'s, what is done about numbers that aren't finite `divergence`'s.
 
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use data::{Batch, Loader};
-use models::{Model, Pass};
+use models::Pass;
 use tasks::Task;
 
 use super::Learner;
-use crate::divergence::{self, HINT, Watched};
-use crate::scaling::LossScale;
-use crate::unread::Place;
+use super::overflow::{Before, Scaled};
+use crate::divergence::Watched;
 use crate::{Error, gradient};
-
-/// What to try where a scale of 1 is too much for f16.
-const WIDER: &str = "; or --precision bf16, which holds what f32 does";
-
-/// A batch before it goes through the model in f16.
-struct Before {
-    scale: LossScale,
-    /// Its running statistics are its own.
-    model: Model,
-    inputs: Tensor<4>,
-}
-
-/// What came of a batch whose loss was scaled.
-enum Scaled {
-    /// Its gradients are good.
-    Good,
-    /// f16 could not hold them by this scale: it is halved, and the batch is not learned.
-    Over,
-    /// They aren't finite, and another scale would not help; what else would.
-    Bad(&'static str),
-}
 
 /// The samples of a batch that this rank learns from.
 pub(crate) struct Share {
@@ -88,18 +66,16 @@ impl Learner<'_> {
         };
         let mut hint = "";
         if let Some(before) = before {
-            let finite = gradient::are_finite(&self.model, &gradients, loss.clone().inner())?;
-            match self.rescale(&before, finite == [true; 2]) {
+            let finite = gradient::are_finite(&self.model, &gradients, loss.clone().inner());
+            let seen = finite.map(|[loss, gradients]| [loss, gradients, loss && gradients || before.is_sound()]);
+            match self.rescale(before.scale, seen)? {
                 Scaled::Good => {}
-                Scaled::Over => {
-                    if finite[0] {
+                Scaled::Over { loss: is_finite } => {
+                    if is_finite {
                         self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
                     }
                     self.model = before.model;
                     return Ok(None);
-                }
-                Scaled::Bad(why) if watched.is_none() => {
-                    return Err(self.next_place().diverged(format!("a gradient or the loss is not finite{HINT}{why}")));
                 }
                 Scaled::Bad(why) => hint = why,
             }
@@ -116,33 +92,28 @@ impl Learner<'_> {
 
     /// Takes part in a batch that has no samples for this rank: it has fewer than there are ranks.
     fn sit_out(&mut self, samples: usize) -> Result<Option<GradientsParams>, Error> {
+        let nothing = || Tensor::<1>::zeros([1], &self.device).without_autodiff();
+        let hits = matches!(self.task, Task::Classification(_)).then(nothing);
+        let (place, loss) = (self.next_place(), nothing());
+        let mut hint = "";
+        if let Some(scale) = self.progress.loss_scale {
+            match self.rescale(scale, Ok([true; 3]))? {
+                Scaled::Good => {}
+                Scaled::Over { loss: is_finite } => {
+                    if is_finite {
+                        self.unread.push(place, samples, loss, hits);
+                    }
+                    return Ok(None);
+                }
+                Scaled::Bad(why) => hint = why,
+            }
+        }
         if self.watched.is_some()
             && let Some(cause) = self.ranks.first_of(None)?
         {
-            return self.leave_out(self.model.clone(), cause).map(|()| None);
+            return self.leave_out(self.model.clone(), cause + hint).map(|()| None);
         }
-        let nothing = || Tensor::<1>::zeros([1], &self.device).without_autodiff();
-        let hits = matches!(self.task, Task::Classification(_)).then(nothing);
-        self.unread.push(self.next_place(), samples, nothing(), hits);
+        self.unread.push(place, samples, loss, hits);
         Ok(Some(GradientsParams::new()))
-    }
-
-    /// Moves the scale of the loss by what came of a batch.
-    fn rescale(&mut self, before: &Before, is_finite: bool) -> Scaled {
-        let Before { scale, model, inputs } = before;
-        if is_finite {
-            self.progress.loss_scale = Some(scale.confirmed());
-            return Scaled::Good;
-        }
-        // What was not finite before this pass is not mended by another scale.
-        if models::fault(inputs.clone().without_autodiff()).is_some() || divergence::bad_weights(model).is_some() {
-            return Scaled::Bad("");
-        }
-        let Some(less) = scale.halved() else { return Scaled::Bad(WIDER) };
-        self.progress.loss_scale = Some(less);
-        let Place { step, epoch, batch } = self.next_place();
-        let what = format!("batch {batch} of epoch {epoch} is more than f16 holds, and is not learned (step {step})");
-        self.notes.push(format!("{what}: the loss is scaled by {} from here on", less.factor()));
-        Scaled::Over
     }
 }

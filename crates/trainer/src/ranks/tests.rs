@@ -183,6 +183,43 @@ fn several_ranks_train_what_one_process_trains() {
 }
 
 #[test]
+fn ranks_scale_the_loss_of_f16_alike_and_what_one_of_them_cannot_hold_is_learned_by_none() {
+    let dataset = digits(300);
+    let mut config = TrainConfig { precision: models::Precision::F16, ..config(&dataset, "mlp") };
+    // Many batches, the last of them for one rank alone.
+    config.batch = (4..8).find(|batch| dataset.split.train.len() % batch == 1).unwrap();
+    // The gradients of a share with a nine are a thousand times those of one without: many scales are too much for one rank only.
+    let weights = (0..10).map(|class| if class == 9 { 1000.0 } else { 1.0 }).collect();
+    config.loss.class_weights = tasks::ClassWeights::Given(weights);
+    for on_nan in [OnNan::Stop, OnNan::Skip] {
+        config.on_nan = on_nan;
+        let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap();
+        let ended = among(2, |ranks| {
+            let device = device::select("cpu").unwrap().device;
+            let mut learner = crate::train::beginning(&config, &dataset, &task, &device).unwrap().among(&ranks);
+            if on_nan == OnNan::Skip {
+                learner = learner.watching(dataset.clone());
+            }
+            let loader = crate::train::training(&config, &dataset).part(ranks.rank(), ranks.size());
+            learner.progress.loss_scale = Some(crate::LossScale { exponent: 30, good: 5 });
+            for batch in loader.epoch(0) {
+                let share = learner.share(&loader, batch).unwrap();
+                learner = learner.learn(share).unwrap();
+            }
+            learner.read_losses().unwrap();
+            let tensors = models::named_tensors(&learner.model).into_iter();
+            let weights: Vec<Vec<f32>> = tensors.map(|tensor| tensor.data.try_to_vec().unwrap()).collect();
+            (learner.progress.loss_scale.unwrap(), learner.progress.sums.samples, learner.notes(), weights)
+        });
+        let (scale, samples, notes, weights) = &ended[0];
+        assert!(ended[1] == ended[0], "{ended:?}");
+        assert_eq!((notes.len() as u32, *samples), (30 - scale.exponent, dataset.split.train.len() as u64));
+        assert!(scale.good > 0 && notes.len() > 5, "{scale:?}");
+        assert!(weights.iter().flatten().all(|weight| weight.is_finite()));
+    }
+}
+
+#[test]
 fn ranks_that_normalise_by_batches_keep_the_statistics_of_rank_0() {
     let scratch = tempfile::tempdir().unwrap();
     let dataset = digits(300);

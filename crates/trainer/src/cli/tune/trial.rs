@@ -103,7 +103,7 @@ fn ready(folder: &SearchFolder, record: &Record, trial: u32) -> Result<Ready> {
     let base: Options = serde_json::from_value(record.options.clone())
         .map_err(|error| Error::Checkpoint { path: folder.record(), what: format!("`options`: {error}") })?;
     let drawn = ranges::with(&base, &record.ranges.draw(record.seed, trial)).map_err(Error::Config)?;
-    let (options, dataset) = settled(drawn, true)?;
+    let (options, dataset) = settled(drawn, &Ranks::alone(), true)?;
     let sitting = Sitting::prepare(&options, dataset, SILENT, TEXT, &Ranks::alone())?.initialised()?;
     let (run, settings) = sitting.begin(folder.path(), &SearchFolder::name(trial))?;
     Ok(Ready { run, sitting, settings, checkpoint: None })

@@ -1,0 +1,85 @@
+//! `--halve-batch`: where memory holds no step of the batch that was asked for, half of it, and twice as many batches for an update. That learns
+//! the same, but for what normalises by the batch. Decided before anything is written, so that the run records what it really does.
+
+use anyhow::Result;
+use data::Dataset;
+use tasks::Task;
+use trainer::memory::Estimate;
+use trainer::{Error, Ranks, TrainConfig};
+
+use super::options::{Batch, Options};
+use super::{chosen, precision, settle, stream};
+
+/// Filled-in `options` with a batch of which a step fits; as they are unless they ask for it.
+///
+/// # Errors
+/// Exit 7 where not even one sample for each rank fits.
+pub(super) fn fitted(mut options: Options, dataset: &Dataset, ranks: &Ranks, quiet: bool) -> Result<Options> {
+    // It has been answered, once it has: a run that goes on keeps its batch.
+    if options.halve_batch.take() != Some(true) {
+        return Ok(options);
+    }
+    let asked = options.batch;
+    while let Err(error) = fits(&options, dataset, ranks)? {
+        if !halve(&mut options, ranks.size()) {
+            return Err(error.into());
+        }
+    }
+    if options.batch != asked && !quiet {
+        let (batch, accumulate) = (options.batch.map_or(0, Batch::size), options.accumulate.unwrap_or(1));
+        let was = asked.map_or(0, Batch::size);
+        stream::tell(format_args!(
+            "batch    {batch} instead of {was}, as memory allows; an update averages {accumulate} of them"
+        ));
+    }
+    Ok(options)
+}
+
+/// Whether a step fits into what the device has: by its estimate, and on a GPU by taking one.
+fn fits(options: &Options, dataset: &Dataset, ranks: &Ranks) -> Result<Result<(), Error>> {
+    let config = settle::config(options, dataset)?;
+    config.check()?;
+    let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
+    let (device, _) = precision::device(options, config.precision, ranks)?;
+    let share = TrainConfig { batch: config.batch.div_ceil(ranks.size()), ..config };
+    let frozen = trainer::initial::frozen(&share, &dataset.input, task.outputs(), &device.device)?.frozen;
+    if let Some(available) = chosen::available(&device)
+        && let Err(error) = Estimate::of(&share, dataset, task.outputs(), frozen)?.check(available)
+    {
+        return Ok(Err(error));
+    }
+    if !device.backend.is_gpu() {
+        return Ok(Ok(()));
+    }
+    match trainer::rehearse(&share, dataset, task.outputs(), &device.device) {
+        Err(error @ Error::Memory(_)) => Ok(Err(error)),
+        outcome => Ok(Ok(outcome?)),
+    }
+}
+
+/// Half the samples in a step, twice the steps in an update; false where no rank would have any.
+fn halve(options: &mut Options, ranks: usize) -> bool {
+    let batch = options.batch.map_or(0, Batch::size);
+    if batch <= ranks.max(1) {
+        return false;
+    }
+    options.batch = Some(Batch::Size(batch.div_ceil(2).max(ranks)));
+    options.accumulate = Some(2 * options.accumulate.unwrap_or(1));
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_end_where_every_rank_has_one_sample_and_updates_learn_from_no_fewer() {
+        let mut options = Options { batch: Some(Batch::Size(100)), accumulate: Some(3), ..Options::default() };
+        let mut seen = Vec::new();
+        while halve(&mut options, 2) {
+            seen.push((options.batch.unwrap().size(), options.accumulate.unwrap()));
+        }
+        assert_eq!(seen, [(50, 6), (25, 12), (13, 24), (7, 48), (4, 96), (2, 192)]);
+        assert!(seen.iter().all(|(batch, accumulate)| batch * accumulate >= 300));
+    }
+}
