@@ -93,3 +93,30 @@ fn no_step_takes_more_than_was_estimated() {
         assert!(peak >= before + estimate * 0.4, "{network} {batch}: {peak} KiB of {before} KiB + {estimate} KiB");
     }
 }
+
+#[test]
+fn a_batch_that_does_not_fit_is_halved_where_that_is_asked_for_and_updates_learn_from_as_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(gib) = trainer::memory::available().map(|bytes| bytes >> 30).filter(|gib| (4..150).contains(gib)) else {
+        return eprintln!("skipped: written for machines with 4 to 150 GiB that are free");
+    };
+    // A step of all samples takes about three times what there is; nothing of it is made.
+    let limit = (4 * gib).to_string();
+    let large = |more: &[&'static str]| {
+        let wide = ["--limit", &limit, "--imgsz", "128", "--filters", "16384,1", "--batch", "1200", "--device", "cpu"];
+        let options: Vec<String> = wide.iter().chain(more).map(|&word| word.to_owned()).collect();
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        config(folder.path(), &options)
+    };
+    let numbers = |table: &toml::Table| ["batch", "accumulate"].map(|key| table[key].as_integer().unwrap());
+    assert_eq!(numbers(&large(&[])), [1200, 1]);
+    let halved = large(&["--halve-batch"]);
+    let [batch, accumulate] = numbers(&halved);
+    assert!(batch < 1200 && (1200..2400).contains(&(batch * accumulate)), "{halved}");
+    assert_eq!(accumulate & (accumulate - 1), 0, "{accumulate}");
+    assert!(!halved.contains_key("halve_batch"), "a run that goes on keeps its batch: {halved}");
+    assert_eq!(numbers(&config(folder.path(), &["--halve-batch", "--device", "cpu"])), [64, 1]);
+    let vast = ["train", "digits", "--imgsz", "128", "--filters", "16384,1", "--halve-batch", "--device", "cpu"];
+    ends(trainer(folder.path(), &vast), 7, "not even one sample fits");
+    assert!(!folder.path().join("runs").exists());
+}
