@@ -8,7 +8,7 @@ use trainer::memory::Estimate;
 use trainer::{Error, Ranks, TrainConfig};
 
 use super::options::{Batch, Options};
-use super::{chosen, precision, settle, stream};
+use super::{chosen, settle, stream};
 
 /// Filled-in `options` with a batch of which a step fits; as they are unless they ask for it.
 ///
@@ -40,7 +40,7 @@ fn fits(options: &Options, dataset: &Dataset, ranks: &Ranks) -> Result<Result<()
     let config = settle::config(options, dataset)?;
     config.check()?;
     let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
-    let (device, _) = precision::device(options, config.precision, ranks)?;
+    let (device, _) = chosen::for_training(options, config.precision, ranks)?;
     let share = TrainConfig { batch: config.batch.div_ceil(ranks.size()), ..config };
     let frozen = trainer::initial::frozen(&share, &dataset.input, task.outputs(), &device.device)?.frozen;
     if let Some(available) = chosen::available(&device)

@@ -21,7 +21,6 @@ mod initial;
 mod inspect;
 mod page;
 mod position;
-mod precision;
 mod ranks;
 mod replay;
 mod report;

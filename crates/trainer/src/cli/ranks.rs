@@ -1,4 +1,4 @@
-//! Several processes that train one model, as `mpirun` starts them: how they find each other, which device each takes, that they are of one
+//! Several processes that train one model, as `mpirun` starts them: how they find each other, that they are of one
 //! mind, and who speaks. What they tell each other while they train is the library's.
 
 #[cfg(feature = "mpi")]
@@ -10,7 +10,7 @@ use trainer::{Provenance, Ranks, Settings};
 
 use super::failure::{Failure, code, exit_code};
 use super::options::{Batch, Options};
-use super::{Watch, chosen, one_line, settings, stream};
+use super::{Watch, one_line, settings, stream};
 
 /// Does `work` with the other processes that `mpirun` has started, if it has. Of several, rank 0 tells what went wrong, on whichever of them,
 /// and all end with that exit code.
@@ -33,6 +33,11 @@ pub(crate) fn together(work: impl FnOnce(&Ranks) -> Result<u8>) -> Result<u8> {
         }
         exit_code(&error)
     }))
+}
+
+/// Which of the processes on this machine this one is.
+pub(super) fn local() -> usize {
+    number(&["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"]).unwrap_or(0)
 }
 
 /// How many processes `mpirun` has started with this one.
@@ -82,18 +87,6 @@ pub(super) fn check(options: &Options, ranks: &Ranks) -> Result<()> {
 /// How much this one shows: rank 0 speaks for all.
 pub(super) fn watch(watch: Watch, ranks: &Ranks) -> Watch {
     if ranks.is_first() { watch } else { Watch { quiet: true, tui: false } }
-}
-
-/// The device that `name` asks for. Where that is a GPU without a number, the ranks of a machine take one each, and all go by the name that
-/// the first goes by.
-pub(super) fn device(name: &str, ranks: &Ranks) -> Result<device::Selected> {
-    let selected = chosen::device(name)?;
-    let local = number(&["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"]).unwrap_or(0);
-    if ranks.size() == 1 || local == 0 || name.contains(':') || selected.hardware.starts_with("CPU") {
-        return Ok(selected);
-    }
-    let backend = selected.name.split(':').next().unwrap_or_default();
-    Ok(device::Selected { name: selected.name.clone(), ..device::select(&format!("{backend}:{local}"))? })
 }
 
 /// `settings` with the number of ranks, where there are several: sums are taken in another order then.

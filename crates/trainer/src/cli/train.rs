@@ -27,7 +27,7 @@ use super::initial::{self, Begun};
 use super::options::{Batch, Choice, Options};
 use super::signals::Signals;
 use super::tui::{Screen, State};
-use super::{Format, Output, Train, Watch, chosen, halved, page, precision, ranks, report, settings, settle, stream};
+use super::{Format, Output, Train, Watch, chosen, halved, page, ranks, report, settings, settle, stream};
 use ::report::grouped;
 
 /// The recipe of the first run, whose file states what it reached.
@@ -127,7 +127,7 @@ impl Sitting {
         config.check()?;
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
-        let (device, spoken) = precision::device(options, config.precision, ranks)?;
+        let (device, spoken) = chosen::for_training(options, config.precision, ranks)?;
         let mut bar = Bar::new(report::unit(&dataset.input), watch.quiet);
         for line in report::statement(&dataset) {
             bar.draw(&Event::Note(line));
