@@ -19,9 +19,7 @@ pub(crate) fn gpu() -> Result<()> {
     gpu::driver()?;
     let mut times = Vec::new();
     timed(&mut times, "build with wgpu", gpu::build)?;
-    for (name, mut command) in ["devices", "parity, training, prediction"].into_iter().zip(gpu::tests()) {
-        timed(&mut times, name, || succeed(&mut command))?;
-    }
+    timed(&mut times, "devices, parity, training, prediction", || succeed(&mut gpu::tests()))?;
     tell(times);
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! `cargo xtask check --gpu`: the same code on a GPU, or on a driver in software where there is none. Says what is missing before it builds,
-//! for that takes long. What is compared are tests: `gpu.rs` of `trainer` and `infer`, and `device`'s own.
+//! for that takes long. What is compared are tests: `gpu.rs` of `trainer` and `infer`, and `device`'s `select.rs`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::workspace;
 
-/// The packages whose tests run on it, with the feature that adds it. Of `device` all tests; of the others those that need it.
-const BUILD: [&str; 10] =
-    ["--locked", "--profile", "gpu-check", "--features", "wgpu", "-p", "trainer", "-p", "infer", "--bins"];
-const TESTS: [&[&str]; 2] =
-    [&["-p", "device", "--features", "wgpu"], &["-p", "trainer", "-p", "infer", "--features", "wgpu", "--test", "gpu"]];
+/// One choice of packages for all that is built: any other would resolve to other features below Burn, and build its GPU side again.
+const CHOICE: [&str; 11] =
+    ["--locked", "--profile", "gpu-check", "--features", "wgpu", "-p", "device", "-p", "trainer", "-p", "infer"];
+/// Their tests that ask for a device.
+const TESTS: [&str; 4] = ["--test", "select", "--test", "gpu"];
 
 /// Where the loader of Vulkan looks for drivers on Linux, below the root and below the user's folder.
 const DRIVERS: [&str; 3] = ["usr/share/vulkan/icd.d", "usr/local/share/vulkan/icd.d", "etc/vulkan/icd.d"];
@@ -56,7 +56,7 @@ fn missing(root: &Path, home: Option<&Path>, named: Option<&Path>) -> Option<Str
 
 /// Builds with `wgpu`, and says what it sees.
 pub(crate) fn build() -> Result<()> {
-    let trainer = workspace::build(&BUILD, "trainer")?;
+    let trainer = workspace::build(&[&CHOICE[..], &["--bins"]].concat(), "trainer")?;
     let listed = workspace::output(Command::new(&trainer).args(["devices", "--format", "json"]))?;
     let listed: Value = serde_json::from_str(&listed).context("`trainer devices` printed no JSON")?;
     let rows = listed["devices"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -74,13 +74,11 @@ pub(crate) fn build() -> Result<()> {
 }
 
 /// The tests, with as little tuning as there is: on a driver in software it takes longer than what it gains.
-pub(crate) fn tests() -> impl Iterator<Item = Command> {
-    TESTS.into_iter().map(|selection| {
-        let mut command = workspace::cargo(&["test", "--locked", "--profile", "gpu-check"]);
-        command.args(selection).args(["--", "--nocapture", "--test-threads", "1"]);
-        command.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
-        command
-    })
+pub(crate) fn tests() -> Command {
+    let mut command = workspace::cargo(&["test"]);
+    command.args(CHOICE).args(TESTS).args(["--", "--nocapture", "--test-threads", "1"]);
+    command.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
+    command
 }
 
 #[cfg(test)]
