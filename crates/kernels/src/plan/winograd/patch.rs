@@ -1,0 +1,212 @@
+//! From a patch of a map, 6x6 pixels, to its values at 36 pairs of points, and from the sums at these to a tile of 4x4 outputs with bias,
+//! ReLU and pooling; each lane of a vector is a channel.
+
+use pulp::{MemMask, Simd, WithSimd};
+
+use super::transform::{input, output};
+use crate::plan::pool::Kind;
+
+/// A patch on its way in.
+pub(super) struct Patch<'a> {
+    /// Begins with its first pixel.
+    pub(super) from: &'a [f32],
+    /// From a row of pixels to the next.
+    pub(super) pitch: usize,
+    pub(super) channels: usize,
+    /// From the values at a pair of points to those at the next.
+    pub(super) apart: usize,
+    /// The values at the first pair; to the end of a vector behind the channels anything may be written.
+    pub(super) to: &'a mut [f32],
+}
+
+impl WithSimd for Patch<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { from, pitch, channels, apart, to } = self;
+        let lanes = S::F32_LANES;
+        assert!(from.len() >= 5 * pitch + 6 * channels, "a whole patch");
+        assert!(to.len() >= 35 * apart + channels.next_multiple_of(lanes), "places for all points");
+        let tail = simd.mask_between_m32s(0, (channels % lanes) as u32);
+        for first in (0..channels).step_by(lanes) {
+            let tail = (channels - first < lanes).then_some(tail);
+            // SAFETY: just compared; behind the channels nothing is read.
+            unsafe {
+                let (from, to) = (from.as_ptr().add(first), to.as_mut_ptr().add(first));
+                let zero = simd.splat_f32s(0.0);
+                let mut half = [[zero; 6]; 6];
+                for column in 0..6 {
+                    let mut values = [zero; 6];
+                    for row in 0..6 {
+                        values[row] = load(simd, tail, from.add(row * pitch + column * channels));
+                    }
+                    let values = input(simd, values);
+                    for row in 0..6 {
+                        half[row][column] = values[row];
+                    }
+                }
+                for row in 0..6 {
+                    let values = input(simd, half[row]);
+                    for column in 0..6 {
+                        to.add((row * 6 + column) * apart).cast::<S::f32s>().write_unaligned(values[column]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A tile on its way out.
+pub(super) struct Tile<'a> {
+    /// The sums at the first pair of points, `bias.len()` of them at each.
+    pub(super) from: &'a [f32],
+    /// From a pair of points to the next.
+    pub(super) apart: usize,
+    /// For each channel, filled up to whole vectors.
+    pub(super) bias: &'a [f32],
+    /// How many there are.
+    pub(super) columns: usize,
+    pub(super) relu: bool,
+    /// Windows of 2x2.
+    pub(super) pool: Option<Kind>,
+    /// Rows and columns of outputs that there are, after pooling.
+    pub(super) size: [usize; 2],
+    /// From an output to the one below, and to that beside it.
+    pub(super) pitch: [usize; 2],
+    /// Begins with the first output.
+    pub(super) to: &'a mut [f32],
+}
+
+impl WithSimd for Tile<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let lanes = S::F32_LANES;
+        let (to, len) = (self.to.as_mut_ptr(), self.to.len());
+        let Self { from, apart, bias, columns, size, pitch, .. } = &self;
+        let tail = simd.mask_between_m32s(0, (columns % lanes) as u32);
+        assert!(bias.len().is_multiple_of(lanes) && *columns <= bias.len() && size[0] * size[1] > 0);
+        assert!(from.len() >= 35 * apart + bias.len(), "sums at all points");
+        let reach = (size[0] - 1) * pitch[0] + (size[1] - 1) * pitch[1] + columns;
+        assert!(len >= reach, "outputs reach {reach}");
+        for first in (0..*columns).step_by(lanes) {
+            let tail = (columns - first < lanes).then_some(tail);
+            // SAFETY: just compared; behind the columns nothing is written.
+            unsafe { self.vector(simd, first, tail, to.add(first)) };
+        }
+    }
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// Sums and bias hold a vector from `first` on; what is there of the tile can be written from `to` on, under `tail`.
+    #[inline(always)]
+    unsafe fn vector<S: Simd>(&self, simd: S, first: usize, tail: Option<MemMask<S::m32s>>, to: *mut f32) {
+        let zero = simd.splat_f32s(0.0);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = self.from.as_ptr().add(first);
+            let bias = self.bias.as_ptr().add(first).cast::<S::f32s>().read_unaligned();
+            let mut half = [[zero; 6]; 4];
+            for row in 0..6 {
+                let mut sums = [zero; 6];
+                for column in 0..6 {
+                    sums[column] = from.add((row * 6 + column) * self.apart).cast::<S::f32s>().read_unaligned();
+                }
+                let values = output(simd, sums);
+                for column in 0..4 {
+                    half[column][row] = values[column];
+                }
+            }
+            for pair in 0..2 {
+                let mut values = [output(simd, half[2 * pair]), output(simd, half[2 * pair + 1])];
+                for side in 0..2 {
+                    for row in 0..4 {
+                        let value = simd.add_f32s(values[side][row], bias);
+                        values[side][row] = if self.relu { cut(simd, value) } else { value };
+                    }
+                }
+                let [left, right] = values;
+                match self.pool {
+                    None => {
+                        for row in 0..4 {
+                            self.store(simd, tail, to, [row, 2 * pair], left[row]);
+                            self.store(simd, tail, to, [row, 2 * pair + 1], right[row]);
+                        }
+                    }
+                    Some(kind) => {
+                        for row in 0..2 {
+                            let window = [left[2 * row], right[2 * row], left[2 * row + 1], right[2 * row + 1]];
+                            self.store(simd, tail, to, [row, pair], reduce(simd, kind, window));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As of [`vector`](Self::vector).
+    #[inline(always)]
+    unsafe fn store<S: Simd>(
+        &self,
+        simd: S,
+        tail: Option<MemMask<S::m32s>>,
+        to: *mut f32,
+        at: [usize; 2],
+        values: S::f32s,
+    ) {
+        if at[0] < self.size[0] && at[1] < self.size[1] {
+            // SAFETY: it is there.
+            unsafe {
+                let to = to.add(at[0] * self.pitch[0] + at[1] * self.pitch[1]);
+                match tail {
+                    Some(mask) => simd.mask_store_ptr_f32s(mask, to, values),
+                    None => to.cast::<S::f32s>().write_unaligned(values),
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// A vector can be read, or what the mask leaves of it.
+#[inline(always)]
+unsafe fn load<S: Simd>(simd: S, tail: Option<MemMask<S::m32s>>, from: *const f32) -> S::f32s {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match tail {
+            Some(mask) => simd.mask_load_ptr_f32s(mask, from),
+            None => from.cast::<S::f32s>().read_unaligned(),
+        }
+    }
+}
+
+/// What is below zero becomes that; not a number stays what it is.
+#[inline(always)]
+fn cut<S: Simd>(simd: S, value: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_f32s(value, zero), zero, value)
+}
+
+/// A window of 2x2.
+#[inline(always)]
+fn reduce<S: Simd>(simd: S, kind: Kind, [a, b, c, d]: [S::f32s; 4]) -> S::f32s {
+    match kind {
+        Kind::Max => greater(simd, greater(simd, a, b), greater(simd, c, d)),
+        Kind::MaxRelu => cut(simd, greater(simd, greater(simd, a, b), greater(simd, c, d))),
+        Kind::Mean => {
+            let sum = simd.add_f32s(simd.add_f32s(simd.add_f32s(a, b), c), d);
+            simd.mul_f32s(sum, simd.splat_f32s(0.25))
+        }
+    }
+}
+
+/// The greater of two, or that which is not a number.
+#[inline(always)]
+fn greater<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+    let greatest = simd.select_f32s(simd.greater_than_or_equal_f32s(a, b), a, b);
+    simd.select_f32s(simd.equal_f32s(a, a), greatest, a)
+}
