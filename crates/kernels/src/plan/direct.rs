@@ -135,13 +135,20 @@ fn sums(shape: &Shape, from: Map, to: Map, lines: usize, width: usize, pooled: b
         }
     }
     let [height, across] = shape.size;
-    let taps = (0..height).flat_map(|row| (0..across).map(move |column| row * from.pitch() + column * from.channels));
+    let taps = |across: usize| {
+        let place = move |row: usize| (0..across).map(move |column| row * from.pitch() + column * from.channels);
+        (0..height).flat_map(place)
+    };
     if depthwise {
-        let steps = taps.enumerate().map(|(tap, a)| Step { a: a as u32, b: (tap * to.channels) as u32 });
-        return Sums::Depthwise(Product::lanes(rows, steps.collect(), to.channels));
+        let step = |(tap, a)| Step { a: a as u32, b: (tap * to.channels) as u32 };
+        return Sums::Depthwise(Product::lanes(rows, taps(across).enumerate().map(step).collect(), to.channels));
     }
-    let inner = from.channels / shape.groups;
-    Sums::Dense(Tiles::new(rows, taps.collect(), inner, to.channels / shape.groups))
+    let columns = to.channels / shape.groups;
+    if shape.groups == 1 {
+        // The pixels under a row of the kernel are neighbours.
+        return Sums::Dense(Tiles::new(rows, taps(1).collect(), across * from.channels, columns));
+    }
+    Sums::Dense(Tiles::new(rows, taps(across).collect(), from.channels / shape.groups, columns))
 }
 
 /// The weights of each pass in the order of the steps.

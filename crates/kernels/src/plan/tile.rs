@@ -166,8 +166,14 @@ impl<const M: usize, const N: usize> WithSimd for Sized<'_, M, N> {
         let (lanes, zero) = (S::F32_LANES, simd.splat_f32s(0.0));
         let last = tile.rows.len() - 1;
         let mut start = [zero; N];
-        for (start, bias) in start.iter_mut().zip(tile.bias.chunks(lanes)) {
-            *start = simd.partial_load_f32s(bias);
+        for (j, start) in start.iter_mut().enumerate() {
+            let bias = &tile.bias[j * lanes..];
+            *start = if bias.len() >= lanes {
+                // SAFETY: just compared. It spares the jump into a table with which a part of a vector is loaded.
+                unsafe { bias.as_ptr().cast::<S::f32s>().read_unaligned() }
+            } else {
+                simd.partial_load_f32s(bias)
+            };
         }
         let mut sums = [start; M];
         // SAFETY: `Panel::run` compared the slices with the greatest place of rows and taps. Panels of B are two vectors wide.

@@ -35,8 +35,12 @@ const POINTS: usize = PATCH * PATCH;
 const BLOCK: usize = 28;
 /// Values of a vector at most, by which matrices begin with a line of the cache and not all with the same.
 const LINE: usize = 16;
-/// Multiplications of the whole that pay for the transforms of 16 channels; fewer channels than that fill no vector.
-const LEAST: usize = 8;
+/// Channels at least: fewer fill too little of a vector.
+const CHANNELS: usize = 8;
+/// Tiles at least, in general; and where the weights at all points are so many that they come from the third cache or from memory.
+const TILES: [usize; 2] = [4, 14];
+/// Weights of a pair of points from which on they do.
+const MANY: usize = 1 << 14;
 
 /// A convolution that is ready to run.
 pub(super) struct Winograd {
@@ -63,12 +67,18 @@ impl Winograd {
     /// Whether it is possible, and faster.
     pub(super) fn pays(shape: &Shape, from: Map, to: Map, pool: Option<Pool>) -> bool {
         let windows = Window { size: 2, stride: 2, padding: 0 };
+        let side = if pool.is_some() { SIDE / 2 } else { SIDE };
+        let [rows, columns] = to.size;
+        let tiles = rows.div_ceil(side) * columns.div_ceil(side);
+        let least = TILES[usize::from(from.channels * to.channels > MANY)];
         shape.size == [3, 3]
             && shape.stride == [1, 1]
             && shape.groups == 1
             && pool.is_none_or(|pool| pool.windows == windows)
-            && from.channels >= LEAST
-            && to.channels >= LEAST
+            && from.channels.min(to.channels) >= CHANNELS
+            && tiles >= least
+            // A quarter of their outputs at most lies beyond the map.
+            && 4 * rows * columns >= 3 * tiles * side * side
     }
 
     /// Arguments and answer are those of [`Convolution::new`](super::convolution::Convolution::new).

@@ -121,30 +121,48 @@ impl Tile<'_> {
                 }
             }
             for pair in 0..2 {
-                let mut values = [output(simd, half[2 * pair]), output(simd, half[2 * pair + 1])];
-                for side in 0..2 {
+                let [left, right] = [output(simd, half[2 * pair]), output(simd, half[2 * pair + 1])];
+                if let Some(kind) = self.pool {
+                    for row in 0..2 {
+                        let window = [left[2 * row], right[2 * row], left[2 * row + 1], right[2 * row + 1]];
+                        let value = self.reduce(simd, kind, window, bias);
+                        self.store(simd, tail, to, [row, pair], value);
+                    }
+                } else {
                     for row in 0..4 {
-                        let value = simd.add_f32s(values[side][row], bias);
-                        values[side][row] = if self.relu { cut(simd, value) } else { value };
-                    }
-                }
-                let [left, right] = values;
-                match self.pool {
-                    None => {
-                        for row in 0..4 {
-                            self.store(simd, tail, to, [row, 2 * pair], left[row]);
-                            self.store(simd, tail, to, [row, 2 * pair + 1], right[row]);
-                        }
-                    }
-                    Some(kind) => {
-                        for row in 0..2 {
-                            let window = [left[2 * row], right[2 * row], left[2 * row + 1], right[2 * row + 1]];
-                            self.store(simd, tail, to, [row, pair], reduce(simd, kind, window));
-                        }
+                        self.store(simd, tail, to, [row, 2 * pair], self.end(simd, left[row], bias));
+                        self.store(simd, tail, to, [row, 2 * pair + 1], self.end(simd, right[row], bias));
                     }
                 }
             }
         }
+    }
+
+    /// A window of 2x2 sums.
+    #[inline(always)]
+    fn reduce<S: Simd>(&self, simd: S, kind: Kind, sums: [S::f32s; 4], bias: S::f32s) -> S::f32s {
+        let [a, b, c, d] = sums;
+        if kind == Kind::Mean {
+            let [a, b, c, d] = sums.map(
+                #[inline(always)]
+                |sum| self.end(simd, sum, bias),
+            );
+            let sum = simd.add_f32s(simd.add_f32s(simd.add_f32s(a, b), c), d);
+            return simd.mul_f32s(sum, simd.splat_f32s(0.25));
+        }
+        // The greatest sum is the greatest with the bias, too.
+        let greatest = simd.add_f32s(greater(simd, greater(simd, a, b), greater(simd, c, d)), bias);
+        let greatest = if kind == Kind::MaxRelu || self.relu { cut(simd, greatest) } else { greatest };
+        // Not a number stays what it is.
+        let odd = simd.or_m32s(unordered(simd, a, b), unordered(simd, c, d));
+        simd.select_f32s(odd, simd.splat_f32s(f32::NAN), greatest)
+    }
+
+    /// With bias and ReLU.
+    #[inline(always)]
+    fn end<S: Simd>(&self, simd: S, sum: S::f32s, bias: S::f32s) -> S::f32s {
+        let value = simd.add_f32s(sum, bias);
+        if self.relu { cut(simd, value) } else { value }
     }
 
     /// # Safety
@@ -191,22 +209,14 @@ fn cut<S: Simd>(simd: S, value: S::f32s) -> S::f32s {
     simd.select_f32s(simd.less_than_f32s(value, zero), zero, value)
 }
 
-/// A window of 2x2.
-#[inline(always)]
-fn reduce<S: Simd>(simd: S, kind: Kind, [a, b, c, d]: [S::f32s; 4]) -> S::f32s {
-    match kind {
-        Kind::Max => greater(simd, greater(simd, a, b), greater(simd, c, d)),
-        Kind::MaxRelu => cut(simd, greater(simd, greater(simd, a, b), greater(simd, c, d))),
-        Kind::Mean => {
-            let sum = simd.add_f32s(simd.add_f32s(simd.add_f32s(a, b), c), d);
-            simd.mul_f32s(sum, simd.splat_f32s(0.25))
-        }
-    }
-}
-
-/// The greater of two, or that which is not a number.
 #[inline(always)]
 fn greater<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
-    let greatest = simd.select_f32s(simd.greater_than_or_equal_f32s(a, b), a, b);
-    simd.select_f32s(simd.equal_f32s(a, a), greatest, a)
+    simd.select_f32s(simd.greater_than_f32s(a, b), a, b)
+}
+
+/// Where one of two is not a number.
+#[inline(always)]
+fn unordered<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::m32s {
+    let odd = |x| simd.not_m32s(simd.equal_f32s(x, x));
+    simd.or_m32s(odd(a), odd(b))
 }
