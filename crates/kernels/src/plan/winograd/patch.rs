@@ -38,18 +38,16 @@ impl WithSimd for Patch<'_> {
                 let mut half = [[zero; 6]; 6];
                 for column in 0..6 {
                     let mut values = [zero; 6];
-                    for row in 0..6 {
-                        values[row] = load(simd, tail, from.add(row * pitch + column * channels));
+                    for (row, value) in values.iter_mut().enumerate() {
+                        *value = load(simd, tail, from.add(row * pitch + column * channels));
                     }
-                    let values = input(simd, values);
-                    for row in 0..6 {
-                        half[row][column] = values[row];
+                    for (half, value) in half.iter_mut().zip(input(simd, values)) {
+                        half[column] = value;
                     }
                 }
-                for row in 0..6 {
-                    let values = input(simd, half[row]);
-                    for column in 0..6 {
-                        to.add((row * 6 + column) * apart).cast::<S::f32s>().write_unaligned(values[column]);
+                for (row, half) in half.into_iter().enumerate() {
+                    for (column, value) in input(simd, half).into_iter().enumerate() {
+                        to.add((row * 6 + column) * apart).cast::<S::f32s>().write_unaligned(value);
                     }
                 }
             }
@@ -112,12 +110,11 @@ impl Tile<'_> {
             let mut half = [[zero; 6]; 4];
             for row in 0..6 {
                 let mut sums = [zero; 6];
-                for column in 0..6 {
-                    sums[column] = from.add((row * 6 + column) * self.apart).cast::<S::f32s>().read_unaligned();
+                for (column, sum) in sums.iter_mut().enumerate() {
+                    *sum = from.add((row * 6 + column) * self.apart).cast::<S::f32s>().read_unaligned();
                 }
-                let values = output(simd, sums);
-                for column in 0..4 {
-                    half[column][row] = values[column];
+                for (half, value) in half.iter_mut().zip(output(simd, sums)) {
+                    half[row] = value;
                 }
             }
             for pair in 0..2 {

@@ -154,8 +154,9 @@ fn rounding_is_a_few_times_that_of_the_definition() {
     let ([from, to], [weight, bias]) = (case.maps().unwrap(), case.weights());
     let input = case.input(from);
     let found = case.run(&case.winograd(), &input);
+    assert_eq!(found.len(), to.values());
     let (mut off, mut scale) = (0.0_f64, 0.0_f64);
-    for at in 0..to.values() {
+    for (at, found) in found.iter().enumerate() {
         let (row, column, j) = (at / to.line(), at / 64 % 28, at % 64);
         let taps = (0..9 * 64).map(|k| {
             let (i, tap) = (k % 64, k / 64);
@@ -163,7 +164,7 @@ fn rounding_is_a_few_times_that_of_the_definition() {
             f64::from(from) * f64::from(weight[(j * 64 + i) * 9 + tap])
         });
         let exact = f64::from(bias[j]) + taps.sum::<f64>();
-        off = off.max((f64::from(found[at]) - exact).abs());
+        off = off.max((f64::from(*found) - exact).abs());
         scale = scale.max(exact.abs());
     }
     assert!(off < 2e-6 * scale, "{off} of {scale}");
