@@ -4,6 +4,7 @@
 
 mod assemble;
 mod convolution;
+mod direct;
 mod intake;
 mod linear;
 mod map;
@@ -12,6 +13,7 @@ mod pool;
 mod run;
 mod step;
 mod tile;
+mod winograd;
 
 use intake::Intake;
 use run::Workspace;

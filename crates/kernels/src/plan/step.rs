@@ -70,7 +70,7 @@ impl Step {
     /// Multiply-adds for one image.
     pub(super) fn work(&self) -> usize {
         match &self.work {
-            Work::Convolve(convolution) => convolution.work,
+            Work::Convolve(convolution) => convolution.work(),
             Work::Linear(linear) => linear.inputs * linear.outputs,
             _ => self.to.map.values(),
         }
@@ -79,14 +79,15 @@ impl Step {
     /// Rows of the output for each thread.
     fn convolve(&self, convolution: &Convolution, from: &[f32], to: &mut [f32], parts: usize) {
         let map = &self.to.map;
-        let rows = map.size[0];
-        let parts = parts.min(rows).min(convolution.work / WORTH).max(1);
+        let (rows, grain) = (map.size[0], convolution.grain());
+        let grains = rows.div_ceil(grain);
+        let parts = parts.min(grains).min(convolution.work() / WORTH).max(1);
         if parts == 1 {
             return convolution.run(0..rows, from, &mut to[map.row(0)..]);
         }
         let to = Split::new(to);
         team::share(parts, &|part| {
-            let part = part * rows / parts..(part + 1) * rows / parts;
+            let part = part * grains / parts * grain..((part + 1) * grains / parts * grain).min(rows);
             // SAFETY: rows of the map, which don't overlap.
             let to = unsafe { to.range(map.row(part.start)..map.row(part.end - 1) + map.line()) };
             convolution.run(part, from, to);

@@ -4,7 +4,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::product::{Row, arch, panel_width};
+use crate::product::{Row, arch};
 
 /// `C[row][j] = bias[j] + sum over taps and k below inner of A[row + tap + k] * B[tap, k][j]`, with B in panels as
 /// [`Packed`](crate::product::Packed) has them.
@@ -20,22 +20,15 @@ pub(super) struct Tiles {
 
 impl Tiles {
     pub(super) fn new(rows: Vec<Row>, taps: Vec<usize>, inner: usize, columns: usize) -> Self {
-        // What `run` compares with the slices relies on it.
+        // What `Panel::run` compares with the slices relies on it.
         assert!(rows.is_sorted_by_key(|row| row.a) && rows.is_sorted_by_key(|row| row.c), "rows in their order");
         Self { rows, taps, inner, columns }
     }
 
     /// Computes the first `count` rows of C; `relu` cuts what is below zero.
     pub(super) fn run(&self, count: usize, a: &[f32], b: &[f32], bias: &[f32], c: &mut [f32], relu: bool) {
-        let rows = &self.rows[..count];
-        let Some(last) = rows.last() else { return };
-        let panels = self.columns.div_ceil(panel_width());
-        if let Some(tap) = self.taps.iter().max().filter(|_| self.inner > 0) {
-            assert!(a.len() >= last.a + tap + self.inner, "A reaches {}", last.a + tap + self.inner);
-        }
-        assert!(b.len() >= panels * self.taps.len() * self.inner * panel_width(), "B holds {} values", b.len());
-        assert!(c.len() >= last.c + self.columns && bias.len() == self.columns, "C and bias have all columns");
-        arch().dispatch(Run { tiles: self, rows, a, b, bias, c, relu });
+        assert_eq!(bias.len(), self.columns, "a bias for each column");
+        arch().dispatch(Run { tiles: self, rows: &self.rows[..count], a, b, bias, c, relu });
     }
 }
 
@@ -55,27 +48,50 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Tiles { taps, inner, columns, .. } = self.tiles;
+        let width = 2 * S::F32_LANES;
+        let steps = taps.len() * inner * width;
+        for (panel, first) in (0..*columns).step_by(width).enumerate() {
+            let bias = &self.bias[first..(first + width).min(*columns)];
+            let (b, relu) = (&self.b[panel * steps..], self.relu);
+            Panel { rows: self.rows, taps, inner: *inner, a: self.a, b, bias, first, relu }.run(simd, self.c);
+        }
+    }
+}
+
+/// The sums of a panel: at most two vectors of columns.
+pub(super) struct Panel<'a> {
+    /// In rising order.
+    pub(super) rows: &'a [Row],
+    pub(super) taps: &'a [usize],
+    pub(super) inner: usize,
+    pub(super) a: &'a [f32],
+    /// Begins with the panel.
+    pub(super) b: &'a [f32],
+    /// A value for each of its columns.
+    pub(super) bias: &'a [f32],
+    /// Its first column in C.
+    pub(super) first: usize,
+    pub(super) relu: bool,
+}
+
+impl Panel<'_> {
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(self, simd: S, c: &mut [f32]) {
+        let Self { rows, taps, inner, a, b, bias, first, relu } = self;
+        let Some(last) = rows.last() else { return };
         let (lanes, width) = (S::F32_LANES, 2 * S::F32_LANES);
+        if let Some(tap) = taps.iter().max().filter(|_| inner > 0) {
+            assert!(a.len() >= last.a + tap + inner, "A reaches {}", last.a + tap + inner);
+        }
+        assert!(b.len() >= taps.len() * inner * width, "B holds {} values", b.len());
+        assert!(c.len() >= last.c + first + bias.len() && bias.len() <= width, "C and the panel have all columns");
         // As many sums as registers hold beside two vectors of B and a value of A: 14 x 2 of 32, 6 x 2 of 16.
         let most = if S::REGISTER_COUNT >= 32 { 14 } else { 6 };
-        let tiles = self.rows.len().div_ceil(most).max(1);
-        let height = height(self.rows.len().div_ceil(tiles));
-        for (panel, first) in (0..*columns).step_by(width).enumerate() {
-            let columns = (columns - first).min(width);
-            for rows in self.rows.chunks(height) {
-                let tile = Tile {
-                    rows,
-                    taps,
-                    inner: *inner,
-                    a: self.a.as_ptr(),
-                    b: self.b[panel * taps.len() * inner * width..].as_ptr(),
-                    c: self.c.as_mut_ptr(),
-                    bias: &self.bias[first..first + columns],
-                    first,
-                    relu: self.relu,
-                };
-                if columns > lanes { tile.choose::<S, 2>(simd) } else { tile.choose::<S, 1>(simd) }
-            }
+        let height = height(rows.len().div_ceil(rows.len().div_ceil(most)));
+        let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+        for rows in rows.chunks(height) {
+            let tile = Tile { rows, taps, inner, a, b, c, bias, first, relu };
+            if bias.len() > lanes { tile.choose::<S, 2>(simd) } else { tile.choose::<S, 1>(simd) }
         }
     }
 }
@@ -150,11 +166,17 @@ impl<const M: usize, const N: usize> WithSimd for Sized<'_, M, N> {
         let (lanes, zero) = (S::F32_LANES, simd.splat_f32s(0.0));
         let last = tile.rows.len() - 1;
         let mut start = [zero; N];
-        for (start, bias) in start.iter_mut().zip(tile.bias.chunks(lanes)) {
-            *start = simd.partial_load_f32s(bias);
+        for (j, start) in start.iter_mut().enumerate() {
+            let bias = &tile.bias[j * lanes..];
+            *start = if bias.len() >= lanes {
+                // SAFETY: just compared. It spares the jump into a table with which a part of a vector is loaded.
+                unsafe { bias.as_ptr().cast::<S::f32s>().read_unaligned() }
+            } else {
+                simd.partial_load_f32s(bias)
+            };
         }
         let mut sums = [start; M];
-        // SAFETY: `Tiles::run` compared the slices with the greatest place of rows and taps. Panels of B are two vectors wide.
+        // SAFETY: `Panel::run` compared the slices with the greatest place of rows and taps. Panels of B are two vectors wide.
         unsafe {
             // A row that isn't there computes the last one again, and keeps it to itself.
             let mut rows = [tile.a; M];
