@@ -298,3 +298,33 @@ fn weights_are_the_same_bits_on_rerun_and_for_any_number_of_loader_threads() {
         assert!(bytes(workers) == first, "{workers} threads");
     }
 }
+
+#[test]
+fn without_short_batches_all_have_one_shape_and_something_must_be_left() {
+    let dataset = digits(300);
+    let samples = dataset.split.train.len();
+    let config = TrainConfig { batch: 64, epochs: 2, drop_last: true, ..mlp(8) };
+    assert!(samples % 64 > 0, "{samples}");
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(scratch.path(), "run").unwrap();
+    let mut sizes = Vec::new();
+    let mut on_event = |event| {
+        if let Event::Step { samples, .. } = event {
+            sizes.push(samples);
+        }
+    };
+    let report = train(job(&config, dataset.clone(), &folder), &|| false, &mut on_event).unwrap();
+    assert_eq!(sizes, vec![64; 2 * (samples / 64)]);
+    assert_eq!(report.learned, sizes.iter().sum::<usize>() as u64);
+
+    let config = TrainConfig { batch: samples + 1, ..config };
+    let error = train(job(&config, dataset, &folder), &|| false, &mut |_| ()).unwrap_err().to_string();
+    assert_eq!(error, format!("--drop-last leaves nothing of {samples} samples in batches of {}", samples + 1));
+}
+
+#[test]
+fn a_table_on_the_device_trains_the_same_weights() {
+    let dataset = table(300, |x, y| vec![x * y], |names, values| Targets::Values { names, values });
+    let weights = |resident| weights(&run(&TrainConfig { resident, ..mlp(8) }, dataset.clone()));
+    assert_eq!(weights(true), weights(false));
+}
