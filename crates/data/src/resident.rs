@@ -36,7 +36,7 @@ enum Held {
     /// `[samples, numbers]`.
     Features(Tensor<2>),
     /// Each picture in whole numbers of 32 bits, `[samples, numbers]`.
-    Pixels(Tensor<2, Int>, Paints),
+    Pixels(Tensor<2, Int>, Box<Paints>),
 }
 
 /// Samples that lie on a device, and what is to be done to them.
@@ -96,7 +96,7 @@ impl Resident {
                 let words = words(pixels, shape, augment);
                 let data = TensorData::new(words, [rows, row_words(shape, augment)]);
                 let paints = Paints::new(shape, augment, mean_colour(&dataset.input), &device);
-                Held::Pixels(Tensor::from_data(data, (&device, DType::I32)), paints)
+                Held::Pixels(Tensor::from_data(data, (&device, DType::I32)), Box::new(paints))
             }
             Samples::Features(features) => {
                 let data = TensorData::new(features.clone(), [rows, dataset.input.len()]);

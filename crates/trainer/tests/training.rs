@@ -304,7 +304,7 @@ fn without_short_batches_all_have_one_shape_and_something_must_be_left() {
     let dataset = digits(300);
     let samples = dataset.split.train.len();
     let config = TrainConfig { batch: 64, epochs: 2, drop_last: true, ..mlp(8) };
-    assert!(samples % 64 > 0, "{samples}");
+    assert!(!samples.is_multiple_of(64), "{samples}");
     let scratch = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(scratch.path(), "run").unwrap();
     let mut sizes = Vec::new();
