@@ -1,6 +1,5 @@
 //! Whether a model answers here as it did where it was trained: its golden inputs, through everything that a user's go through.
 
-use data::Inputs;
 use models::Golden;
 use serde::Serialize;
 

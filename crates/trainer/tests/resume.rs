@@ -121,27 +121,6 @@ fn a_run_that_is_stopped_again_and_again_also_while_it_validates_leaves_the_same
 }
 
 #[test]
-fn where_the_data_lies_changes_no_bit_also_where_a_run_goes_on_in_the_middle_of_an_epoch() {
-    let augment = |text| Augment::parse(text, &digits().input, &digits().targets).unwrap();
-    for augment in [Augment::NONE, augment("light,flip,jitter,erase,mixup,cutmix")] {
-        let config = |resident| TrainConfig { epochs: 2, resident, augment, ..config(&digits()) };
-        let sittings = |first: (bool, u32), then: bool| {
-            let (_scratch, folder) = folder();
-            let asked = Cell::new(0);
-            let stop = || asked.replace(asked.get() + 1) + 1 == first.1;
-            let ended = sit(&folder, &config(first.0), &stop, &mut |_| ()).unwrap().ended;
-            assert_eq!(ended == Ended::Interrupted, first.1 < 100);
-            sit(&folder, &config(then), &|| false, &mut |_| ()).unwrap();
-            left(&folder)
-        };
-        let expected = sittings((false, 100), false);
-        for (first, then) in [((true, 100), true), ((true, 5), true), ((true, 20), false), ((false, 5), true)] {
-            assert!(sittings(first, then) == expected, "{first:?}, then {then}, {augment}");
-        }
-    }
-}
-
-#[test]
 fn a_copy_of_the_folder_made_at_any_step_goes_on_to_the_same_files() {
     let expected = uninterrupted();
     let config = TrainConfig { checkpoint_steps: Some(1), ..config(&digits()) };
