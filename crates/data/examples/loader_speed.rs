@@ -1,5 +1,6 @@
 //! How many images a second the loader gives, as batches of 256 on the host and as tensors: 28x28 gray (MNIST's shape) and 32x32 RGB
-//! (CIFAR's), in memory, for each preset and number of workers. `cargo run -p data --example loader_speed`
+//! (CIFAR's), in memory, for each preset and number of workers; and as tensors of a data set that lies on the device, which is this CPU.
+//! `cargo run -p data --example loader_speed`
 
 use std::error::Error;
 use std::hint::black_box;
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use data::random::{Purpose, Random};
-use data::{Augment, Dataset, Filter, Fit, Found, ImageSpec, InputSpec, Loader, Samples, Sources, Split, Targets};
+use data::{
+    Augment, Dataset, Filter, Fit, Found, ImageSpec, InputSpec, Loader, Resident, Samples, Sources, Split, Targets,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     for (n, channels, side) in [(60_000, 1, 28), (20_000, 3, 32)] {
@@ -28,6 +31,21 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 println!("  {text:7} {workers} workers {:>12.0}", n as f64 / best);
             }
+            let host = Loader::new(dataset.clone(), (0..n as u32).collect(), 256).shuffled(1).augmented(augment, 1);
+            let resident = Resident::new(&dataset, &augment, &burn::tensor::Device::flex())?;
+            let there = host.clone().resident(Some(Arc::new(resident)));
+            let mut best = [f64::INFINITY; 2];
+            for epoch in 0..3 {
+                for (best, loader) in best.iter_mut().zip([&host, &there]) {
+                    let start = Instant::now();
+                    for batch in loader.epoch(epoch) {
+                        black_box(batch?.into_tensors(&burn::tensor::Device::flex()));
+                    }
+                    *best = best.min(start.elapsed().as_secs_f64());
+                }
+            }
+            let [host, there] = best.map(|seconds| n as f64 / seconds);
+            println!("  {text:7} tensors {host:>12.0}, of data on the device {there:>12.0}");
         }
         let batches: Vec<_> =
             Loader::new(dataset.clone(), (0..n as u32).collect(), 256).epoch(0).collect::<Result<_, _>>()?;

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use crate::resident::Rows;
+
 /// Samples of a data set, in order, on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
@@ -25,6 +27,8 @@ pub enum Inputs {
     Pixels(Vec<u8>),
     /// Pixels that are 0..=1 already, or features as they are.
     Floats(Vec<f32>),
+    /// Samples that lie on a device; only a [`Loader`](crate::Loader) of such a data set makes them.
+    Resident(Rows),
 }
 
 /// The targets of a batch.
@@ -77,6 +81,7 @@ impl Batch {
             inputs: match self.inputs {
                 Inputs::Pixels(values) => Inputs::Pixels(cut(&values, &rows, all)),
                 Inputs::Floats(values) => Inputs::Floats(cut(&values, &rows, all)),
+                Inputs::Resident(resident) => Inputs::Resident(resident.cut(&rows)),
             },
             targets: self.targets.map(|targets| match targets {
                 Targets::Classes(values) => Targets::Classes(cut(&values, &rows, all)),
@@ -87,7 +92,10 @@ impl Batch {
 
     /// Moves the batch to `device`: inputs `[batch, channels, height, width]` (pixels as 0..=1), and the targets where there are any.
     pub fn into_tensors(self, device: &Device) -> (Tensor<4>, Option<Target>) {
-        let inputs = Tensor::from_data(TensorData::new(self.inputs.into_floats(), self.shape), device);
+        let inputs = match self.inputs {
+            Inputs::Resident(rows) => rows.into_tensor(device),
+            inputs => Tensor::from_data(TensorData::new(inputs.into_floats(), self.shape), device),
+        };
         let rows = self.shape[0];
         let target = self.targets.map(|targets| match targets {
             Targets::Classes(values) => {
@@ -103,11 +111,31 @@ impl Batch {
 }
 
 impl Inputs {
-    /// The numbers that the network takes: pixels as 0..=1.
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Pixels(values) => values.len(),
+            Self::Floats(values) => values.len(),
+            Self::Resident(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers that the network takes: pixels as 0..=1. Waits for a device where they lie on one.
     pub fn into_floats(self) -> Vec<f32> {
         match self {
             Self::Floats(values) => values,
-            Self::Pixels(values) => values.into_iter().map(|value| f32::from(value) / 255.0).collect(),
+            Self::Pixels(values) => values.into_iter().map(float).collect(),
+            Self::Resident(rows) => rows.into_floats(),
         }
     }
+}
+
+/// What the network takes for a pixel.
+pub(crate) fn float(pixel: u8) -> f32 {
+    f32::from(pixel) / 255.0
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::batch::{self, Batch, Inputs};
 use crate::ordered::Ordered;
 use crate::random::{Purpose, Random};
+use crate::resident::{Resident, Rows};
 use crate::{Augment, Dataset, Error, InputSpec, Samples, Targets};
 
 /// Makes the epochs of one split of a data set.
@@ -26,6 +27,8 @@ pub struct Loader {
     workers: usize,
     floats: bool,
     part: [usize; 2],
+    whole: bool,
+    resident: Option<Arc<Resident>>,
 }
 
 /// The batches of one epoch, in order. The first error is the last item. Dropping it early stops and joins the threads.
@@ -38,7 +41,18 @@ impl Loader {
     pub fn new(dataset: Arc<Dataset>, indices: Vec<u32>, batch: usize) -> Self {
         let indices = Arc::new(indices);
         let (batch, part) = (batch.max(1), [0, 1]);
-        Self { dataset, indices, batch, shuffle: None, augment: None, workers: 0, floats: false, part }
+        Self {
+            dataset,
+            indices,
+            batch,
+            shuffle: None,
+            augment: None,
+            workers: 0,
+            floats: false,
+            part,
+            whole: false,
+            resident: None,
+        }
     }
 
     /// Shuffles each epoch by a permutation of (seed, epoch).
@@ -63,6 +77,19 @@ impl Loader {
     /// their values. The numbers are those that [`Batch::into_tensors`] would make.
     pub fn floats(mut self) -> Self {
         self.floats = true;
+        self
+    }
+
+    /// Takes inputs from where they lie on a device, if they do: batches are then drawn on the host, and made by [`Batch::into_tensors`]. The
+    /// tensors are the same, to the bit.
+    pub fn resident(mut self, resident: Option<Arc<Resident>>) -> Self {
+        self.resident = resident;
+        self
+    }
+
+    /// Leaves out the last batch of each epoch where it is short, so that all have one shape: other samples in every epoch, if it shuffles.
+    pub fn whole(mut self, whole: bool) -> Self {
+        self.whole = whole;
         self
     }
 
@@ -92,12 +119,12 @@ impl Loader {
 
     /// Batches in an epoch.
     pub fn batches(&self) -> usize {
-        self.indices.len().div_ceil(self.batch)
+        if self.whole { self.indices.len() / self.batch } else { self.indices.len().div_ceil(self.batch) }
     }
 
     /// Samples in an epoch.
     pub fn samples(&self) -> usize {
-        self.indices.len()
+        if self.whole { self.batches() * self.batch } else { self.indices.len() }
     }
 
     /// The batches of epoch `epoch` (counted from 0). Threads start with the first batch.
@@ -164,7 +191,7 @@ impl Maker {
         if mixes {
             batch = batch.cut(part);
         }
-        if self.loader.floats {
+        if self.loader.floats && self.loader.resident.is_none() {
             batch.inputs = Inputs::Floats(batch.inputs.into_floats());
         }
         Ok(batch)
@@ -176,6 +203,9 @@ impl Maker {
         if let Some((augment, _)) = &self.loader.augment {
             augment.check(&dataset.input, &dataset.targets)?;
         }
+        if let Some(resident) = &self.loader.resident {
+            return self.rows(resident, indices);
+        }
         match &dataset.samples {
             Samples::Features(features) => Ok(Inputs::Floats(rows(features, indices, len))),
             Samples::Pixels(pixels) if !self.changes_images() => Ok(Inputs::Pixels(rows(pixels, indices, len))),
@@ -186,6 +216,20 @@ impl Maker {
                 InputSpec::Table(_) => Err(Error::internal("image files with the recipe of a table")),
             }),
         }
+    }
+
+    /// Samples where they lie, with what is drawn for each of them.
+    fn rows(&self, resident: &Arc<Resident>, indices: &[u32]) -> Result<Inputs, Error> {
+        let augment = self.loader.augment.as_ref();
+        if !resident.serves(augment.map(|(augment, _)| augment)) {
+            return Err(Error::internal("a data set that lies on a device for another augmentation"));
+        }
+        let drawn = augment.filter(|_| self.changes_images()).map(|(augment, seed)| {
+            let shape = self.loader.dataset.input.shape();
+            let draw = |&index| augment.draw(shape, &mut Random::new(*seed, Purpose::Augment, self.epoch, index));
+            indices.iter().map(draw).collect()
+        });
+        Ok(Inputs::Resident(Rows::new(resident.clone(), indices, drawn.unwrap_or_default())))
     }
 
     fn changes_images(&self) -> bool {

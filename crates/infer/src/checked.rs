@@ -1,6 +1,5 @@
 //! Whether a model answers here as it did where it was trained: its golden inputs, through everything that a user's go through.
 
-use data::Inputs;
 use models::Golden;
 use serde::Serialize;
 
@@ -36,11 +35,7 @@ impl Predictor {
 
     fn check(&self, golden: &Golden, at: usize) -> Result<Checked, Error> {
         let inputs = golden.inputs[at].inputs(self.input()).map_err(|what| Error::Golden { at, what })?;
-        let sample = match inputs {
-            Inputs::Pixels(pixels) => Sample::pixels(pixels),
-            Inputs::Floats(features) => Sample::features(features),
-        };
-        let found = self.outputs(self.gather(&[sample])?)?;
+        let found = self.outputs(self.gather(&[Sample::made(inputs)])?)?;
         Ok(Checked { expected: golden.outputs[at].clone(), distance: golden.distance(at, &found), found })
     }
 }

@@ -161,7 +161,7 @@ impl Predictor {
         match (&self.plan, &batch.inputs) {
             (Some(plan), Inputs::Pixels(values)) => Ok(plan.pixels(values)),
             (Some(plan), Inputs::Floats(values)) => Ok(plan.floats(values)),
-            (None, _) => {
+            _ => {
                 let outputs = self.model.forward(batch.into_tensors(&self.device).0, Pass::Predict).into_data();
                 outputs.convert::<f32>().try_into_vec::<f32>().map_err(|error| Error::Device(error.to_string()))
             }
@@ -175,7 +175,7 @@ impl Predictor {
             |found: usize| Error::Input { expected: format!("{len} numbers"), found: format!("{found} of them") };
         let pixels = samples.iter().map(|Sample(inputs)| match inputs {
             Inputs::Pixels(values) => Some(values.as_slice()),
-            Inputs::Floats(_) => None,
+            _ => None,
         });
         let inputs = if let Some(rows) = pixels.collect::<Option<Vec<_>>>() {
             Inputs::Pixels(rows.concat())
@@ -184,15 +184,12 @@ impl Predictor {
             for Sample(inputs) in samples {
                 match inputs {
                     Inputs::Floats(values) => floats.extend_from_slice(values),
-                    Inputs::Pixels(values) => return Err(wrong(values.len())),
+                    other => return Err(wrong(other.len())),
                 }
             }
             Inputs::Floats(floats)
         };
-        let found = match &inputs {
-            Inputs::Pixels(values) => values.len(),
-            Inputs::Floats(values) => values.len(),
-        };
+        let found = inputs.len();
         if found != samples.len() * len || samples.iter().any(|sample| sample.len() != len) {
             return Err(wrong(samples.iter().map(Sample::len).find(|other| *other != len).unwrap_or(found)));
         }
@@ -239,6 +236,11 @@ impl Sample {
         Self(Inputs::Floats(features))
     }
 
+    /// Inputs that are made already.
+    pub(crate) fn made(inputs: Inputs) -> Self {
+        Self(inputs)
+    }
+
     /// Pixels `[channels, height, width]` that have the model's size already.
     pub fn pixels(pixels: Vec<u8>) -> Self {
         Self(Inputs::Pixels(pixels))
@@ -246,10 +248,7 @@ impl Sample {
 
     /// Numbers that it holds.
     fn len(&self) -> usize {
-        match &self.0 {
-            Inputs::Pixels(values) => values.len(),
-            Inputs::Floats(values) => values.len(),
-        }
+        self.0.len()
     }
 }
 

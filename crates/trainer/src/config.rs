@@ -62,8 +62,12 @@ pub struct TrainConfig {
     pub checkpoint_steps: Option<u64>,
     /// Decides initialisation, order, augmentation and dropout.
     pub seed: u64,
+    /// Leaves out the last batch of an epoch where it is short.
+    pub drop_last: bool,
     /// Threads that prepare batches; the batches don't depend on it.
     pub workers: usize,
+    /// Keeps the data set on the device, for which it must be fit ([`data::Resident::bytes`]); the batches don't depend on it.
+    pub resident: bool,
 }
 
 impl TrainConfig {
@@ -97,8 +101,16 @@ impl TrainConfig {
             checkpoint_every: Some(Self::CHECKPOINT_EVERY),
             checkpoint_steps: None,
             seed: 0,
+            drop_last: false,
             workers: 1,
+            resident: false,
         }
+    }
+
+    /// Batches in an epoch of so many samples.
+    pub fn batches(&self, samples: usize) -> usize {
+        let batch = self.batch.max(1);
+        if self.drop_last { samples / batch } else { samples.div_ceil(batch) }
     }
 
     /// Refuses values that make no sense, before any work.

@@ -116,6 +116,7 @@ fn answer(model: &Model, plan: Option<&Plan>, batch: Batch, device: &Device) -> 
     match (plan, &batch.inputs) {
         (Some(plan), Inputs::Pixels(values)) => Ok(plan.pixels(values)),
         (Some(plan), Inputs::Floats(values)) => Ok(plan.floats(values)),
+        (Some(plan), Inputs::Resident(_)) => Ok(plan.floats(&batch.inputs.into_floats())),
         (None, _) => read(model.forward(batch.into_tensors(device).0, Pass::Predict)),
     }
 }

@@ -14,7 +14,7 @@ use tasks::Task;
 pub use curve::{Curve, Point, Suggestion};
 
 use crate::learner::{Learner, Share};
-use crate::train::{beginning, training};
+use crate::train::{beginning, check_batches, resident, training};
 use crate::{Error, Event, TrainConfig};
 
 /// Learning rates, in the order in which they are tried: evenly spaced on a logarithmic scale, both ends included.
@@ -98,10 +98,8 @@ impl RangeTest<'_> {
         self.range.check()?;
         self.config.check()?;
         let Self { config, dataset, task, device, range } = self;
-        let loader = training(config, dataset);
-        if loader.batches() == 0 {
-            return Err(Error::Config("the training split is empty".into()));
-        }
+        let loader = training(config, dataset).resident(resident(config, dataset, device)?);
+        check_batches(config, &loader, dataset.split.train.len())?;
         let mut learner = beginning(config, dataset, task, device)?;
         let split = &dataset.split;
         on_event(Event::Started {

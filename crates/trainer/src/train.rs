@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use data::{Dataset, Loader};
+use data::{Dataset, Loader, Resident};
 use models::{Model, ModelFile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,7 +27,29 @@ use crate::{
 /// The batches that train.
 pub(crate) fn training(config: &TrainConfig, dataset: &Arc<Dataset>) -> Loader {
     let loader = Loader::new(dataset.clone(), dataset.split.train.to_vec(), config.batch).workers(config.workers);
-    loader.floats().shuffled(config.seed).augmented(config.augment, config.seed)
+    loader.floats().shuffled(config.seed).augmented(config.augment, config.seed).whole(config.drop_last)
+}
+
+/// The data set on the device, where the settings say so: for the batches that train, and for those that are measured.
+pub(crate) fn resident(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    device: &Device,
+) -> Result<Option<Arc<Resident>>, Error> {
+    let there = config.resident.then(|| Resident::new(dataset, &config.augment, device));
+    Ok(there.transpose()?.map(Arc::new))
+}
+
+/// Refuses a training without a batch.
+pub(crate) fn check_batches(config: &TrainConfig, training: &Loader, samples: usize) -> Result<(), Error> {
+    match training.batches() {
+        0 if samples == 0 => Err(Error::Config("the training split is empty".into())),
+        0 => {
+            let batch = config.batch;
+            Err(Error::Config(format!("--drop-last leaves nothing of {samples} samples in batches of {batch}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A learner at the first weights: the same for the same seed, on every device.
@@ -136,15 +158,14 @@ fn go_on(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, Error> {
     let Job { config, dataset, task, device, run, provenance, ranks, .. } = job;
-    let (training, split) = (job.training(), &dataset.split);
+    let (resident, split) = (resident(config, dataset, device)?, &dataset.split);
+    let training = job.training().resident(resident.clone());
     // Validation needs no gradients, so its batches can be larger at the same memory.
     let held_out = |indices: &[u32]| {
         let loader = Loader::new(dataset.clone(), indices.to_vec(), config.batch.max(MEASURED * ranks.size()));
-        loader.part(ranks.rank(), ranks.size()).workers(config.workers).floats()
+        loader.part(ranks.rank(), ranks.size()).workers(config.workers).floats().resident(resident.clone())
     };
-    if training.batches() == 0 {
-        return Err(Error::Config("the training split is empty".into()));
-    }
+    check_batches(config, &training, split.train.len())?;
     if config.batch < ranks.size() {
         let (batch, ranks) = (config.batch, ranks.size());
         return Err(Error::Config(format!("--batch: expected a sample for each of the {ranks} ranks, found {batch}")));

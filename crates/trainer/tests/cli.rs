@@ -94,6 +94,33 @@ fn the_saved_options_train_the_same_weights_again() {
 }
 
 #[test]
+fn where_the_data_lies_is_said_and_changes_nothing_that_is_left() {
+    let scratch = tempfile::tempdir().unwrap();
+    let flags = ["--augment", "light,mixup", "--drop-last", "--device", "cpu"];
+    let first = quick(scratch.path(), &flags);
+    let loud: Vec<&str> = QUICK.into_iter().filter(|flag| *flag != "--quiet").collect();
+    let there = trainer(scratch.path(), &[&loud[..], &flags, &["--data-on", "device"]].concat());
+    let text = stderr(&succeeds(there));
+    assert!(text.contains("inputs   on ") && text.contains("KiB: batches are made there"), "{text}");
+    let there = newest(scratch.path());
+    for file in ["weights/last.safetensors", "weights/best.safetensors"] {
+        assert!(fs::read(first.join(file)).unwrap() == fs::read(there.join(file)).unwrap(), "{file}");
+    }
+    // A run goes on with its data elsewhere, and without anything to record.
+    let resume = ["resume", there.to_str().unwrap(), "--epochs", "3", "--quiet", "--data-on"];
+    succeeds(trainer(scratch.path(), &[&resume[..], &["host"]].concat()));
+    let metrics: Value = serde_json::from_slice(&fs::read(there.join("metrics.json")).unwrap()).unwrap();
+    assert_eq!(metrics["changes"].as_array().unwrap().len(), 1, "{metrics}");
+
+    let refused = |more: &[&str], why: &str| fails(trainer(scratch.path(), &[&QUICK[..], more].concat()), 2, why);
+    refused(&["--data-on", "nowhere"], "--data-on: expected auto, host or device, found `nowhere`");
+    let table = scratch.path().join("t.csv");
+    fs::write(&table, (0..60).map(|row| format!("{},{}\n", row * 7 % 11, row % 3)).collect::<String>()).unwrap();
+    let train = ["train", table.to_str().unwrap(), "--label", "2", "--augment", "mixup", "--data-on", "device"];
+    fails(trainer(scratch.path(), &train), 2, "--data-on device: devices don't blend features of tables");
+}
+
+#[test]
 fn eval_measures_what_training_reported() {
     let scratch = tempfile::tempdir().unwrap();
     let run = quick(scratch.path(), &[]);

@@ -276,8 +276,8 @@ fn sgd() -> trainer::OptimizerConfig {
     trainer::OptimizerConfig::named("sgd").unwrap()
 }
 
-#[test]
-fn weights_are_the_same_bits_on_rerun_and_for_any_number_of_loader_threads() {
+/// Everything that has a state or draws: batch normalisation, dropout, augmentation, mixup, averaged weights.
+fn everything(dataset: &Dataset, augment: &str) -> TrainConfig {
     let stage = StageConfig {
         filters: 4,
         norm: Normalisation::Batch,
@@ -286,9 +286,14 @@ fn weights_are_the_same_bits_on_rerun_and_for_any_number_of_loader_threads() {
     };
     let head = HeadConfig { dropout: 0.2, hidden: vec![16], ..HeadConfig::default() };
     let model = ModelConfig::Cnn(CnnConfig { stages: vec![stage], head, ..CnnConfig::default() });
+    let augment = data::Augment::parse(augment, &dataset.input, &dataset.targets).unwrap();
+    TrainConfig { epochs: 2, ema: Some(0.9), augment, ..TrainConfig::new(model) }
+}
+
+#[test]
+fn weights_are_the_same_bits_on_rerun_and_for_any_number_of_loader_threads() {
     let dataset = digits(300);
-    let augment = data::Augment::parse("light,mixup:0.2", &dataset.input, &dataset.targets).unwrap();
-    let config = TrainConfig { epochs: 2, ema: Some(0.9), augment, ..TrainConfig::new(model) };
+    let config = everything(&dataset, "light,mixup:0.2");
     let bytes = |workers| {
         let run = run(&TrainConfig { workers, ..config.clone() }, dataset.clone());
         (fs::read(run.folder.last()).unwrap(), fs::read(run.folder.best()).unwrap())
@@ -297,4 +302,58 @@ fn weights_are_the_same_bits_on_rerun_and_for_any_number_of_loader_threads() {
     for workers in [1, 0, 8] {
         assert!(bytes(workers) == first, "{workers} threads");
     }
+}
+
+#[test]
+fn where_the_data_lies_changes_no_bit_also_where_a_run_goes_on_in_the_middle_of_an_epoch() {
+    let dataset = digits(300);
+    let config = TrainConfig { batch: 16, ..everything(&dataset, "light,flip,jitter,erase,mixup,cutmix") };
+    // Steps of a first sitting, and where the data lies in both.
+    let sittings = |steps: u32, lies: [bool; 2]| {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(scratch.path(), "run").unwrap();
+        let [first, then] = lies.map(|resident| TrainConfig { resident, ..config.clone() });
+        let asked = Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) + 1 == steps;
+        let ended = train(job(&first, dataset.clone(), &folder), &stop, &mut |_| ()).unwrap().ended;
+        assert_eq!(ended == Ended::Interrupted, steps < 100);
+        let resume = Some(Checkpoint::load_newest(&folder.checkpoints()).unwrap().0);
+        let go_on = Job { resume, ..job(&then, dataset.clone(), &folder) };
+        train(go_on, &|| false, &mut |_| ()).unwrap();
+        [folder.last(), folder.best()].map(|file| fs::read(file).unwrap())
+    };
+    let expected = sittings(100, [false; 2]);
+    for (steps, lies) in [(100, [true; 2]), (5, [true; 2]), (20, [true, false]), (5, [false, true])] {
+        assert!(sittings(steps, lies) == expected, "{steps} steps, {lies:?}");
+    }
+}
+
+#[test]
+fn without_short_batches_all_have_one_shape_and_something_must_be_left() {
+    let dataset = digits(300);
+    let samples = dataset.split.train.len();
+    let config = TrainConfig { batch: 64, epochs: 2, drop_last: true, ..mlp(8) };
+    assert!(!samples.is_multiple_of(64), "{samples}");
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(scratch.path(), "run").unwrap();
+    let mut sizes = Vec::new();
+    let mut on_event = |event| {
+        if let Event::Step { samples, .. } = event {
+            sizes.push(samples);
+        }
+    };
+    let report = train(job(&config, dataset.clone(), &folder), &|| false, &mut on_event).unwrap();
+    assert_eq!(sizes, vec![64; 2 * (samples / 64)]);
+    assert_eq!(report.learned, sizes.iter().sum::<usize>() as u64);
+
+    let config = TrainConfig { batch: samples + 1, ..config };
+    let error = train(job(&config, dataset, &folder), &|| false, &mut |_| ()).unwrap_err().to_string();
+    assert_eq!(error, format!("--drop-last leaves nothing of {samples} samples in batches of {}", samples + 1));
+}
+
+#[test]
+fn a_table_on_the_device_trains_the_same_weights() {
+    let dataset = table(300, |x, y| vec![x * y], |names, values| Targets::Values { names, values });
+    let weights = |resident| weights(&run(&TrainConfig { resident, ..mlp(8) }, dataset.clone()));
+    assert_eq!(weights(true), weights(false));
 }

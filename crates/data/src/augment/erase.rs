@@ -8,12 +8,14 @@ const AREA: (f32, f32) = (0.02, 0.33);
 /// Largest aspect ratio, either way.
 const ASPECT: f32 = 3.3;
 
-/// With the chance given, paints a rectangle of 2 to 33 % of the area, in whole pixels, with the mean colour.
-pub(super) fn erase(pixels: &mut [u8], [_, height, width]: [usize; 3], chance: f32, mean: &[u8], random: &mut Random) {
-    if chance == 0.0 || !random.chance(chance) {
-        return;
-    }
-    let [top, left, rows, columns] = rectangle(height, width, random);
+/// With the chance given, a rectangle of 2 to 33 % of the area, in whole pixels: top, left, rows and columns.
+pub(super) fn draw(chance: f32, [_, height, width]: [usize; 3], random: &mut Random) -> Option<[usize; 4]> {
+    (chance > 0.0 && random.chance(chance)).then(|| rectangle(height, width, random))
+}
+
+/// Paints the rectangle with the mean colour.
+pub(super) fn erase(pixels: &mut [u8], [_, height, width]: [usize; 3], place: [usize; 4], mean: &[u8]) {
+    let [top, left, rows, columns] = place;
     for (plane, &mean) in pixels.chunks_exact_mut(height * width).zip(mean) {
         for row in plane.chunks_exact_mut(width).skip(top).take(rows) {
             row[left..left + columns].fill(mean);

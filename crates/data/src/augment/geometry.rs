@@ -8,7 +8,7 @@ use crate::random::Random;
 
 /// What stands beyond the edges of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fill {
+pub(crate) enum Fill {
     /// The median of the picture's own border pixels, for each channel: the background of drawings and characters.
     Border,
     /// The picture, mirrored at its edge.
@@ -52,6 +52,11 @@ impl Geometry {
             shift: augment.amount(Operation::Shift),
             scale: augment.amount(Operation::Scale),
         }
+    }
+
+    /// Whether pictures change at all.
+    pub(super) fn changes(&self) -> bool {
+        self.flip != 0.0 || self.vflip != 0.0 || self.moves()
     }
 
     /// Whether anything from beyond the edges may come into the picture.
@@ -106,16 +111,26 @@ impl Place {
         b == 0.0 && c == 0.0 && a.abs() == 1.0 && d.abs() == 1.0 && self.offset.iter().all(|value| value.fract() == 0.0)
     }
 
-    /// Where the pixels of output row `y` come from. Positions have 16 binary places, which keeps floats and their conversions out of
-    /// the inner loops and whole positions exact.
-    fn taps(&self, y: usize, [height, width]: [usize; 2], fill: Fill, taps: &mut Vec<Tap>) {
-        let fixed = |value: f64| (value * f64::from(1 << 16)).round() as i64;
+    /// Where the first pixel of output row `y` comes from, x before y. Positions have 16 binary places, which keeps floats and their
+    /// conversions out of the inner loops and whole positions exact.
+    pub(super) fn start(&self, y: usize, [height, width]: [usize; 2]) -> [i64; 2] {
         let [[a, b], [c, d]] = self.matrix.map(|row| row.map(f64::from));
         let (middle_x, middle_y) = ((width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0);
         let from_y = y as f64 - middle_y;
-        let mut x = fixed(b * from_y - a * middle_x + middle_x + f64::from(self.offset[0]));
-        let mut y = fixed(d * from_y - c * middle_x + middle_y + f64::from(self.offset[1]));
-        let (step_x, step_y) = (fixed(a), fixed(c));
+        let x = fixed(b * from_y - a * middle_x + middle_x + f64::from(self.offset[0]));
+        let y = fixed(d * from_y - c * middle_x + middle_y + f64::from(self.offset[1]));
+        [x, y]
+    }
+
+    /// From the place of one pixel of a row to that of the next.
+    pub(super) fn step(&self) -> [i64; 2] {
+        let [[a, _], [c, _]] = self.matrix;
+        [fixed(a.into()), fixed(c.into())]
+    }
+
+    /// Where the pixels of output row `y` come from.
+    fn taps(&self, y: usize, [height, width]: [usize; 2], fill: Fill, taps: &mut Vec<Tap>) {
+        let ([mut x, mut y], [step_x, step_y]) = (self.start(y, [height, width]), self.step());
         taps.clear();
         taps.extend((0..width).map(|_| {
             let (column, row) = (fill.inside(x, width), fill.inside(y, height));
@@ -124,6 +139,11 @@ impl Place {
             Tap { place, right: (column >> 8 & 255) as u16, below: (row >> 8 & 255) as u16 }
         }));
     }
+}
+
+/// A position in 65,536ths.
+fn fixed(value: f64) -> i64 {
+    (value * f64::from(1 << 16)).round() as i64
 }
 
 /// Buffers of [`Place::sample`], kept from picture to picture.
@@ -165,7 +185,7 @@ impl Fill {
 
 /// Copies `source` into `padded`, with one pixel of fill before and two after each side: then a position that is clamped to the first
 /// pixel beyond the edge has all its four neighbours.
-fn pad(source: &[u8], [channels, height, width]: [usize; 3], fill: Fill, padded: &mut Vec<u8>) {
+pub(crate) fn pad(source: &[u8], [channels, height, width]: [usize; 3], fill: Fill, padded: &mut Vec<u8>) {
     let (plane, stride) = (height * width, width + 3);
     padded.clear();
     padded.resize(channels * (height + 3) * stride, 0);

@@ -4,45 +4,79 @@
 use crate::batch::{Batch, Inputs, Targets};
 use crate::random::Random;
 
-/// Mixes each sample with the one `step` places further on, for one random step and one weight in a batch. Class targets become
-/// probabilities of `classes` columns, in a batch of one sample too. Where both amounts are given, a coin decides.
-pub(super) fn mix(batch: &mut Batch, classes: usize, [mixup, cutmix]: [f32; 2], random: &mut Random) {
-    soften(batch, classes);
-    let n = batch.len();
-    if n < 2 {
-        return;
-    }
-    let paste = cutmix > 0.0 && (mixup == 0.0 || random.chance(0.5));
-    // In steps of 1/256: bytes are blended by integers, and targets by the very same weight.
-    let weight = (random.beta(if paste { cutmix } else { mixup }) * 256.0).round() / 256.0;
-    let step = 1 + random.below(n as u32 - 1) as usize;
-    let weight = if paste {
-        let [_, _, height, width] = batch.shape;
-        let place = rectangle(height, width, weight, random);
-        match &mut batch.inputs {
-            Inputs::Pixels(values) => pasted(values, batch.shape, step, place),
-            Inputs::Floats(values) => pasted(values, batch.shape, step, place),
+/// How the samples of a batch are mixed: each with the one `step` places further on, in a circle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mixture {
+    /// At least 1, and fewer than there are samples.
+    pub(crate) step: usize,
+    pub(crate) way: Way,
+}
+
+/// What a sample takes from the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// All but this share of its values, in 256ths: bytes are blended by integers, and targets by the very same weight.
+    Blend(u16),
+    /// A rectangle: top, left, rows and columns.
+    Paste([usize; 4]),
+}
+
+impl Mixture {
+    /// Draws one step and one weight for a batch of `n` samples, which has none if they are fewer than two. Where both amounts are given, a
+    /// coin decides.
+    pub(super) fn draw(
+        n: usize,
+        [height, width]: [usize; 2],
+        [mixup, cutmix]: [f32; 2],
+        random: &mut Random,
+    ) -> Option<Self> {
+        if n < 2 {
+            return None;
         }
-        // What was really pasted, after rounding and clipping.
-        1.0 - (place[2] * place[3]) as f32 / (height * width) as f32
-    } else {
-        match &mut batch.inputs {
-            Inputs::Pixels(values) => {
-                let (own, others) = ((weight * 256.0) as u16, 256 - (weight * 256.0) as u16);
+        let paste = cutmix > 0.0 && (mixup == 0.0 || random.chance(0.5));
+        let weight = (random.beta(if paste { cutmix } else { mixup }) * 256.0).round();
+        let step = 1 + random.below(n as u32 - 1) as usize;
+        let way = match paste {
+            true => Way::Paste(rectangle(height, width, weight / 256.0, random)),
+            false => Way::Blend(weight as u16),
+        };
+        Some(Self { step, way })
+    }
+
+    /// The share of a sample that stays its own, of a plane of so many pixels: of a paste what was really left, after rounding and clipping.
+    fn weight(self, plane: usize) -> f32 {
+        match self.way {
+            Way::Blend(own) => f32::from(own) / 256.0,
+            Way::Paste([_, _, rows, columns]) => 1.0 - (rows * columns) as f32 / plane as f32,
+        }
+    }
+
+    /// Mixes inputs that lie in this batch, and its targets. Inputs on a device are mixed when they are made.
+    pub(super) fn apply(self, batch: &mut Batch) {
+        let (n, step) = (batch.len(), self.step);
+        let [_, _, height, width] = batch.shape;
+        let weight = self.weight(height * width);
+        match (&mut batch.inputs, self.way) {
+            (Inputs::Pixels(values), Way::Paste(place)) => pasted(values, batch.shape, step, place),
+            (Inputs::Floats(values), Way::Paste(place)) => pasted(values, batch.shape, step, place),
+            (Inputs::Pixels(values), Way::Blend(own)) => {
+                let others = 256 - own;
                 *values =
                     blended(values, n, step, |a, b| ((u16::from(a) * own + u16::from(b) * others + 128) >> 8) as u8);
             }
-            Inputs::Floats(values) => *values = blended(values, n, step, |a, b| blend(a, b, weight)),
+            (Inputs::Floats(values), Way::Blend(_)) => {
+                *values = blended(values, n, step, |a, b| blend(a, b, weight));
+            }
+            (Inputs::Resident(rows), _) => rows.mixture = Some(self),
         }
-        weight
-    };
-    if let Some(Targets::Dense { values, .. }) = &mut batch.targets {
-        *values = blended(values, n, step, |a, b| blend(a, b, weight));
+        if let Some(Targets::Dense { values, .. }) = &mut batch.targets {
+            *values = blended(values, n, step, |a, b| blend(a, b, weight));
+        }
     }
 }
 
-/// Turns class indices into probabilities of 0 and 1.
-fn soften(batch: &mut Batch, classes: usize) {
+/// Turns class indices into probabilities of 0 and 1, with `classes` columns.
+pub(super) fn soften(batch: &mut Batch, classes: usize) {
     if let Some(Targets::Classes(indices)) = &batch.targets {
         let mut values = vec![0.0; indices.len() * classes];
         for (row, &class) in values.chunks_exact_mut(classes.max(1)).zip(indices) {

@@ -12,7 +12,11 @@ use std::fmt;
 use crate::random::Random;
 use crate::{Batch, Error, InputSpec, Targets};
 
-use geometry::{Buffers, Fill, Geometry};
+use geometry::{Buffers, Geometry, Place};
+
+pub(crate) use colour::{Jitter, LUMA};
+pub(crate) use geometry::{Fill, pad};
+pub(crate) use mix::{Mixture, Way};
 
 /// One operation. Its amount is a single number, and zero leaves it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,7 @@ pub(crate) enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Augment {
     amounts: [f32; Operation::ALL.len()],
-    fill: Fill,
+    pub(crate) fill: Fill,
 }
 
 impl Operation {
@@ -122,16 +126,67 @@ impl Augment {
 
     /// What changes single images of `input`, with its buffers.
     pub(crate) fn painter(&self, input: &InputSpec) -> Painter {
-        let (mean, _) = input.normalisation();
-        let mean = mean.into_iter().map(|value| (value * 255.0 + 0.5) as u8).collect();
-        Painter { augment: *self, shape: input.shape(), mean, buffers: Buffers::default() }
+        Painter { augment: *self, shape: input.shape(), mean: mean_colour(input), buffers: Buffers::default() }
     }
 
-    /// Mixes the samples of a batch with each other; `classes` is the number of class names.
-    pub(crate) fn mix(&self, batch: &mut Batch, classes: usize, random: &mut Random) {
-        if self.mixes() {
-            mix::mix(batch, classes, [self.amount(Operation::Mixup), self.amount(Operation::Cutmix)], random);
+    /// Whether pictures are moved, turned, zoomed or mirrored.
+    pub(crate) fn changes_geometry(&self) -> bool {
+        Geometry::of(self).changes()
+    }
+
+    /// Whether their colours change.
+    pub(crate) fn jitters(&self) -> bool {
+        self.amount(Operation::Jitter) != 0.0
+    }
+
+    /// Whether parts of them may be painted over.
+    pub(crate) fn erases(&self) -> bool {
+        self.amount(Operation::Erase) != 0.0
+    }
+
+    /// Draws what is done to one picture of `shape`, by the numbers of `random`.
+    pub(crate) fn draw(&self, shape: [usize; 3], random: &mut Random) -> Stroke {
+        Stroke {
+            place: Geometry::of(self).draw(shape, random),
+            jitter: Jitter::draw(self.amount(Operation::Jitter), shape[0], random),
+            hole: erase::draw(self.amount(Operation::Erase), shape, random),
         }
+    }
+
+    /// Mixes the samples of a batch with each other: class targets become probabilities, in a batch of one sample too. `classes` is the
+    /// number of class names.
+    pub(crate) fn mix(&self, batch: &mut Batch, classes: usize, random: &mut Random) {
+        if !self.mixes() {
+            return;
+        }
+        mix::soften(batch, classes);
+        let [n, _, height, width] = batch.shape;
+        let amounts = [self.amount(Operation::Mixup), self.amount(Operation::Cutmix)];
+        if let Some(mixture) = Mixture::draw(n, [height, width], amounts, random) {
+            mixture.apply(batch);
+        }
+    }
+}
+
+/// The mean colour of the training split, with which rectangles are painted over.
+pub(crate) fn mean_colour(input: &InputSpec) -> Vec<u8> {
+    let (mean, _) = input.normalisation();
+    mean.into_iter().map(|value| (value * 255.0 + 0.5) as u8).collect()
+}
+
+/// What is done to one picture. Nothing of it depends on the picture, so that whatever holds the pictures may do it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Stroke {
+    place: Place,
+    pub(crate) jitter: Option<Jitter>,
+    /// What is painted over: top, left, rows and columns.
+    pub(crate) hole: Option<[usize; 4]>,
+}
+
+impl Stroke {
+    /// Where the first pixel of each of `height` rows comes from, and how far it is from one pixel to the next, x before y; in 65,536ths.
+    pub(crate) fn positions(&self, size: [usize; 2]) -> (impl Iterator<Item = [i64; 2]>, [i64; 2]) {
+        ((0..size[0]).map(move |y| self.place.start(y, size)), self.place.step())
     }
 }
 
@@ -147,10 +202,14 @@ impl Painter {
     /// Paints `source` into `out`, both `[channels, height, width]`, by the numbers of `random`. All geometric operations are one affine
     /// map, so a picture is resampled once, and not at all where it only moves by whole pixels.
     pub(crate) fn paint(&mut self, source: &[u8], out: &mut [u8], random: &mut Random) {
-        let place = Geometry::of(&self.augment).draw(self.shape, random);
+        let Stroke { place, jitter, hole } = self.augment.draw(self.shape, random);
         place.sample(source, out, self.shape, self.augment.fill, &mut self.buffers);
-        colour::jitter(out, self.shape[0], self.augment.amount(Operation::Jitter), random);
-        erase::erase(out, self.shape, self.augment.amount(Operation::Erase), &self.mean, random);
+        if let Some(jitter) = jitter {
+            jitter.apply(out, self.shape[0]);
+        }
+        if let Some(hole) = hole {
+            erase::erase(out, self.shape, hole, &self.mean);
+        }
     }
 }
 

@@ -222,3 +222,14 @@ fn floats_are_the_numbers_that_tensors_would_be_made_of() {
         }
     }
 }
+
+#[test]
+fn whole_batches_are_those_of_the_epoch_but_for_a_short_last_one() {
+    for n in [0, 7, 8, 9, 40, 43] {
+        let all = augmented(pictures(n, 1), "light,mixup", 3);
+        let whole = all.clone().whole(true);
+        let expected: Vec<Batch> = batches(all.epoch(2)).into_iter().filter(|batch| batch.len() == 8).collect();
+        assert_eq!((whole.batches(), whole.samples()), (expected.len(), expected.len() * 8));
+        assert_eq!(batches(whole.epoch(2)), expected);
+    }
+}

@@ -15,7 +15,7 @@ use super::{Format, Output, chosen, inspect, stream};
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("work").args(["check", "warm"]))]
 pub(crate) struct Arguments {
-    /// Compare a device with the CPU: operations, layers, networks, losses, optimizers, ten steps of training; exit with 6 if it computes
+    /// Compare a device with the CPU: augmentation, operations, layers, networks, losses, optimizers, ten steps of training; exit with 6 if it computes
     /// something else. `--device auto` goes by the answer from then on
     #[arg(long)]
     check: bool,
@@ -150,7 +150,7 @@ fn report(device: &str, reference: &str, checks: &[Check]) -> Value {
             "part": part, "name": name, "output": output, "gradient": gradient, "passed": check.passed(), "failed": failed,
         })
     });
-    let parts = [Part::Operation, Part::Layer, Part::Preset, Part::Loss, Part::Optimizer, Part::Training];
+    let parts = [Part::Batch, Part::Operation, Part::Layer, Part::Preset, Part::Loss, Part::Optimizer, Part::Training];
     let limits = parts.map(|part| {
         let [output, gradient] = part.limits();
         (part.name(), json!({ "output": output, "gradient": gradient }))

@@ -24,6 +24,7 @@ mod position;
 mod ranks;
 mod replay;
 mod report;
+mod residence;
 mod resume;
 mod runs;
 mod settings;
@@ -153,6 +154,9 @@ pub(crate) struct Resume {
     /// Device, if other than before
     #[arg(long)]
     pub(crate) device: Option<String>,
+    /// Where the data set lies, if other than before: auto, host or device
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) data_on: Option<String>,
     /// What a step computes in, if other than before: f32, bf16 or f16
     #[arg(long, value_name = "FORMAT")]
     pub(crate) precision: Option<String>,

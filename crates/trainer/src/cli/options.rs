@@ -196,6 +196,10 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_HALVE_BATCH", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halve_batch: Option<bool>,
+    /// Leave out the last batch of each epoch where it is short, so that all have one shape
+    #[arg(long, env = "STRIATE_DROP_LAST", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop_last: Option<bool>,
     /// Batches whose gradients are averaged for one update [default: 1]
     #[arg(long, env = "STRIATE_ACCUMULATE", value_name = "N", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,6 +295,11 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_PRECISION", value_name = "FORMAT", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
+    /// Where the data set lies while it is learned from: host, device (with its augmentation), or auto: on a GPU where a quarter of the free
+    /// memory holds it. Changes no weight [default: auto]
+    #[arg(long, env = "STRIATE_DATA_ON", value_name = "WHERE", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_on: Option<String>,
     /// Threads that prepare batches [default: 1]
     #[arg(long, short = 'j', env = "STRIATE_WORKERS", value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]

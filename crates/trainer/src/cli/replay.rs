@@ -9,7 +9,7 @@ use serde::Serialize;
 use trainer::{Change, Checkpoint, EpochSummary, Error, Provenance, Ranks, RunFolder};
 
 use super::failure::{Failure, code};
-use super::options::{Batch, Options};
+use super::options::Options;
 use super::train::Sitting;
 use super::{Format, Replay, Watch, resume, settings, settle, stream};
 
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<u8> {
         stream::tell(format_args!(
             "note     from step {step} on the run is not bit-exact ({setting} {now} instead of {was}): epochs before it are compared"
         ));
-        recorded.truncate((step / steps(&options, &dataset)) as usize);
+        recorded.truncate((step / steps(&options, &dataset)?) as usize);
         if recorded.is_empty() {
             let what =
                 format!("no epoch ended before step {step}, where {setting} changed: there is nothing to compare");
@@ -145,9 +145,9 @@ fn as_before(options: &mut Options, changes: &[Change]) {
 }
 
 /// Optimizer steps in an epoch.
-fn steps(options: &Options, dataset: &Dataset) -> u64 {
-    let batches = dataset.split.train.len().div_ceil(options.batch.map_or(1, Batch::size).max(1));
-    batches.div_ceil(options.accumulate.unwrap_or(1).max(1)).max(1) as u64
+fn steps(options: &Options, dataset: &Dataset) -> Result<u64> {
+    let config = settle::config(options, dataset)?;
+    Ok(config.batches(dataset.split.train.len()).div_ceil(config.accumulate.max(1)).max(1) as u64)
 }
 
 /// The hashes of the weights, epoch by epoch, but for one that the clock ended.

@@ -78,6 +78,7 @@ pub(super) fn ready(arguments: &Resume, ranks: &Ranks) -> Result<Ready> {
     let began = Options::from_run(&run.args())?;
     let mut options = began.clone();
     options.workers = arguments.workers.or(options.workers);
+    options.data_on = arguments.data_on.clone().or(options.data_on);
     options.checkpoint_minutes = arguments.checkpoint_minutes.or(options.checkpoint_minutes);
     options.checkpoint_steps = arguments.checkpoint_steps.or(options.checkpoint_steps);
     if !Checkpoint::any(&run.checkpoints())? {

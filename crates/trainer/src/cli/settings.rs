@@ -9,10 +9,11 @@ use trainer::{RunFolder, Settings};
 
 use super::options::Options;
 
-/// Options that change no weight: where things lie, how many threads make batches, when the state is saved, what is written for onlookers. Data, and the file of
+/// Options that change no weight: where things lie, the data while it is learned from among them, how many threads make batches, when the state is saved, what is written for onlookers. Data, and the file of
 /// the first weights, are known by their content, not by their path.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
     "data",
+    "data_on",
     "init_from",
     "test",
     "split",

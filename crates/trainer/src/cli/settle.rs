@@ -125,6 +125,7 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
     options.seed.get_or_insert(0);
     options.device.get_or_insert_with(|| "auto".into());
     options.precision.get_or_insert_with(|| Precision::F32.name().into());
+    options.data_on.get_or_insert_with(|| "auto".into());
     options.workers.get_or_insert(1);
     options.checkpoint_minutes.get_or_insert(TrainConfig::CHECKPOINT_EVERY.as_secs_f64() / 60.0);
     options.runs.get_or_insert_with(|| "runs".into());
@@ -181,6 +182,7 @@ pub(crate) fn config(options: &Options, dataset: &Dataset) -> Result<TrainConfig
     config.checkpoint_every = options.checkpoint_minutes.map_or(Ok(config.checkpoint_every), minutes)?;
     config.checkpoint_steps = options.checkpoint_steps;
     config.seed = options.seed.unwrap_or(0);
+    config.drop_last = options.drop_last.unwrap_or(false);
     config.workers = options.workers.unwrap_or(1);
     needs_validation(options, &config, dataset)?;
     warms_up(&config, dataset.split.train.len())?;
@@ -206,7 +208,7 @@ fn needs_validation(options: &Options, config: &TrainConfig, dataset: &Dataset) 
 
 /// Refuses a warm-up in steps that the run never leaves.
 fn warms_up(config: &TrainConfig, samples: usize) -> Result<()> {
-    let batches = samples.div_ceil(config.batch.max(1)).div_ceil(config.accumulate.max(1));
+    let batches = config.batches(samples).div_ceil(config.accumulate.max(1));
     let (steps, warmup) = (batches.saturating_mul(config.epochs) as u64, config.schedule.warmup_steps);
     match warmup > 0 && warmup >= steps {
         true => Err(Failure::usage(anyhow!(

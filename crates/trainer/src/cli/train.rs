@@ -27,7 +27,7 @@ use super::initial::{self, Begun};
 use super::options::{Batch, Choice, Options};
 use super::signals::Signals;
 use super::tui::{Screen, State};
-use super::{Format, Output, Train, Watch, chosen, halved, page, ranks, report, settings, settle, stream};
+use super::{Format, Output, Train, Watch, chosen, halved, page, ranks, report, residence, settings, settle, stream};
 use ::report::grouped;
 
 /// The recipe of the first run, whose file states what it reached.
@@ -128,12 +128,16 @@ impl Sitting {
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
         let (device, spoken) = chosen::for_training(options, config.precision, ranks)?;
+        let (there, lies) = residence::settle(options, &config, &dataset, &device)?;
+        config.resident = there > 0;
         let mut bar = Bar::new(report::unit(&dataset.input), watch.quiet);
         for line in report::statement(&dataset) {
             bar.draw(&Event::Note(line));
         }
         bar.draw(&Event::Note(format!("augment  {}", config.augment)));
-        bar.draw(&Event::Note(spoken));
+        for line in [Some(spoken), lies].into_iter().flatten() {
+            bar.draw(&Event::Note(line));
+        }
         let frozen = trainer::initial::frozen(&config, &dataset.input, task.outputs(), &device.device)?;
         for line in initial::rates(&config, &frozen) {
             bar.draw(&Event::Note(line));
@@ -141,7 +145,7 @@ impl Sitting {
         if let Some(available) = chosen::available(&device) {
             let share = trainer::TrainConfig { batch: config.batch.div_ceil(ranks.size()), ..config.clone() };
             let step = memory::Estimate::of(&share, &dataset, task.outputs(), frozen.frozen)?;
-            step.check(available)?;
+            step.check(available.saturating_sub(there))?;
             bar.draw(&Event::Note(format!(
                 "memory   about {step} to train; {} are available",
                 memory::readable(available)
@@ -363,6 +367,7 @@ impl Sitting {
         (options.data, options.runs, options.name, options.device, options.workers) = (None, None, None, None, None);
         (options.test, options.split, options.exclude, options.init_from) = (None, None, None, None);
         (options.checkpoint_minutes, options.checkpoint_steps, options.tensorboard) = (None, None, None);
+        options.data_on = None;
         options.precision = options.precision.filter(|precision| precision != Precision::F32.name());
         json!({
             "striate": env!("CARGO_PKG_VERSION"),

@@ -125,6 +125,7 @@ pub(crate) fn resume(arguments: super::Resume) -> Result<u8> {
         ("--epochs", arguments.epochs.is_some()),
         ("--workers", arguments.workers.is_some()),
         ("--device", arguments.device.is_some()),
+        ("--data-on", arguments.data_on.is_some()),
         ("--precision", arguments.precision.is_some()),
         ("--checkpoint-minutes", arguments.checkpoint_minutes.is_some()),
         ("--checkpoint-steps", arguments.checkpoint_steps.is_some()),

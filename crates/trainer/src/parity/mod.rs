@@ -1,7 +1,8 @@
-//! Whether a device computes what the CPU computes: operations, layers, networks by name, losses, optimizers and ten steps of training, each
+//! Whether a device computes what the CPU computes: augmentation, operations, layers, networks by name, losses, optimizers and ten steps of training, each
 //! on both, one line for each. For users' machines, whose drivers no test of ours has seen. What is compared stands in the other files of
 //! this folder; how, here.
 
+mod batches;
 mod layers;
 mod learning;
 mod networks;
@@ -16,6 +17,8 @@ use data::random::{Purpose, Random};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
+    /// Inputs of a batch, augmented where the data set lies.
+    Batch,
     /// A public operation of `kernels`, beside its definition in double precision.
     Operation,
     /// A network of one kind of layer.
@@ -51,6 +54,7 @@ impl Part {
     /// CPU, whose sums have another order; ten steps add up what one differs by.
     pub const fn limits(self) -> [f64; 2] {
         match self {
+            Self::Batch => [0.0; 2],
             Self::Operation => [kernels::Check::OUTPUT, kernels::Check::GRADIENT],
             Self::Layer | Self::Preset | Self::Loss | Self::Optimizer => [1e-4, 1e-3],
             Self::Training => [1e-3, 1e-3],
@@ -60,6 +64,7 @@ impl Part {
     /// In a word.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Batch => "batch",
             Self::Operation => "operation",
             Self::Layer => "layer",
             Self::Preset => "preset",
@@ -114,7 +119,12 @@ impl Case {
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    layers::cases().into_iter().chain(networks::cases()).chain(learning::losses()).chain(learning::optimizers())
+    batches::cases()
+        .into_iter()
+        .chain(layers::cases())
+        .chain(networks::cases())
+        .chain(learning::losses())
+        .chain(learning::optimizers())
 }
 
 /// What a case gave: rows of numbers that are compared each by itself.
@@ -213,6 +223,7 @@ mod tests {
     #[test]
     fn a_wrong_layer_loss_or_optimizer_is_seen() {
         let limits = |part: Part| part.limits();
+        assert!(Part::Batch.limits() == [0.0; 2], "integers are the same everywhere");
         for part in [Part::Operation, Part::Layer, Part::Preset, Part::Loss, Part::Optimizer, Part::Training] {
             let [output, gradient] = limits(part);
             let check = |output, gradient| Check { part, name: String::new(), output, gradient, failed: None }.passed();

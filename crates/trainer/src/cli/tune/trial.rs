@@ -92,6 +92,7 @@ fn ready(folder: &SearchFolder, record: &Record, trial: u32) -> Result<Ready> {
             epochs: None,
             workers: None,
             device: None,
+            data_on: None,
             precision: None,
             checkpoint_minutes: None,
             checkpoint_steps: None,
