@@ -186,13 +186,11 @@ pub(crate) struct Options {
     #[arg(long, env = "STRIATE_EPOCHS", value_name = "N", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// Samples in a step; auto for as many as half of the free memory holds, auto:SIZE for as many as SIZE does (auto:2GiB), and no more
-    /// than are of use [default: 64]
+    /// Samples in a step; auto for as many as half of the free memory holds, auto:2GiB for as many as that does, if of use [default: 64]
     #[arg(long, short, alias = "batch-size", env = "STRIATE_BATCH", value_name = "N", value_parser = Batch::parse, help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
-    /// Where memory holds no step of so many samples: halve the batch until it does, and double --accumulate each time, so that an update
-    /// learns from as many. Without it such a batch is refused, with the largest that fits
+    /// Where memory holds no such step: halve the batch until it does, and double --accumulate each time, so that an update learns from as many
     #[arg(long, env = "STRIATE_HALVE_BATCH", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halve_batch: Option<bool>,
