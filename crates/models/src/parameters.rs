@@ -168,7 +168,7 @@ impl ModuleVisitor for Collect {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = turned(param.val().into_data().convert::<f32>());
+        let data = turned(kernels::snapshot(param.val()).convert::<f32>());
         self.tensors.push(NamedTensor { name: self.path.name(), data, kind: self.path.kind() });
     }
 }

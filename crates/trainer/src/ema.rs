@@ -62,7 +62,7 @@ impl Ema {
     /// All that a checkpoint must keep: the averages, f32 `[n]`, under the paths in the module, and `.updates`, u64 `[1]`.
     pub fn state(&self) -> Vec<(String, TensorData)> {
         let updates = (UPDATES.to_owned(), TensorData::new(vec![self.updates], [1]));
-        self.averages.iter().map(|(path, tensor)| (path.clone(), tensor.to_data())).chain([updates]).collect()
+        self.tensors().map(|(path, tensor)| (path, kernels::snapshot(tensor))).chain([updates]).collect()
     }
 
     /// Takes back what [`Ema::state`] gave.

@@ -99,7 +99,7 @@ impl Optimizer {
     /// All that a checkpoint must keep, in the order of names: `<parameter>.<slot>` with f32 values `[n]`, and `<parameter>.step` with the
     /// number of steps, u64 `[1]`. Reads the tensors back from the device.
     pub fn state(&self) -> Vec<(String, TensorData)> {
-        let mut entries: Vec<_> = self.tensors().map(|(name, tensor)| (name, tensor.to_data())).collect();
+        let mut entries: Vec<_> = self.tensors().map(|(name, tensor)| (name, kernels::snapshot(tensor))).collect();
         let steps = self.states.iter();
         entries.extend(steps.map(|(name, state)| (format!("{name}.step"), TensorData::new(vec![state.step], [1]))));
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));

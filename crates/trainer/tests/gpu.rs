@@ -11,12 +11,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use burn::optim::GradientsParams;
+use burn::tensor::{Tensor, TensorData};
 use data::OpenOptions;
 use device::Selected;
-use models::{ModelConfig, ModelFile};
+use models::{Model, ModelConfig, ModelFile, Pass};
 use program::{ends, trainer};
 use serde_json::Value;
 use tasks::Task;
+use trainer::ema::Ema;
+use trainer::optimizer::{Optimizer, OptimizerConfig};
 use trainer::parity::{Part, parity};
 use trainer::{Checkpoint, Error, Event, Job, RunFolder, Seen, TrainConfig};
 
@@ -199,6 +203,39 @@ fn weights(run: &Path) -> HashMap<String, Vec<f64>> {
     let file = ModelFile::load(&run.join("weights/last.safetensors"), &device::select("cpu").unwrap().device).unwrap();
     let tensors = models::named_tensors(&file.model).into_iter();
     tensors.map(|tensor| (tensor.name, tensor.data.iter::<f64>().collect())).collect()
+}
+
+#[test]
+fn what_is_kept_of_a_learner_is_what_it_was() {
+    let Some(gpu) = gpu() else { return };
+    let device = gpu.device.autodiff();
+    let dataset = data::open(Path::new("digits"), &OpenOptions { limit: Some(50), ..OpenOptions::default() }).unwrap();
+    let preset = ModelConfig::preset("cnn").unwrap();
+    let mut model = preset.init(&dataset.input, 10, 1, &device).unwrap();
+    let (mut optimizer, mut average) =
+        (Optimizer::new(&OptimizerConfig::default(), HashMap::new()), Ema::new(&model, 0.9));
+    let [channels, height, width] = dataset.input.shape();
+    let inputs = Tensor::<4>::ones([8, channels, height, width], &device);
+    let pass = Pass::Train { seed: 1, step: 1, first: 0 };
+    let everything = |model: &Model, optimizer: &Optimizer, average: &Ema| -> Vec<(String, TensorData)> {
+        let weights = models::named_tensors(model).into_iter().map(|tensor| (tensor.name, tensor.data));
+        weights.chain(optimizer.state()).chain(average.state()).collect()
+    };
+    for _ in 0..3 {
+        let before = everything(&model, &optimizer, &average);
+        let looked: Vec<Vec<u8>> =
+            everything(&model, &optimizer, &average).iter().map(|(_, data)| data.as_bytes().to_vec()).collect();
+        let loss = model.forward(inputs.clone(), pass).square().mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(model, gradients, 0.01);
+        average.update(&model);
+        for ((name, data), then) in before.iter().zip(&looked) {
+            assert!(data.as_bytes() == then, "`{name}` moved after it was taken");
+        }
+        let after = everything(&model, &optimizer, &average);
+        let moved = after.iter().zip(&before).filter(|((_, now), (_, then))| now.as_bytes() != then.as_bytes());
+        assert!(moved.count() > 0, "a step that moves nothing shows nothing");
+    }
 }
 
 #[test]

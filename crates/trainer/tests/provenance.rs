@@ -128,6 +128,21 @@ fn a_replay_knows_of_added_epochs_when_the_checkpoints_are_gone() {
     ends(trainer(scratch.path(), &["replay", folder, "--quiet"]), 4, message);
 }
 
+#[test]
+fn a_run_whose_device_is_gone_goes_on_and_is_measured_elsewhere() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = quick(scratch.path(), &["--device", "cpu"]);
+    let folder = run.to_str().unwrap();
+    let args = fs::read_to_string(run.join("args.toml")).unwrap();
+    // No machine has so many.
+    fs::write(run.join("args.toml"), args.replace("device = \"cpu\"", "device = \"wgpu:999\"")).unwrap();
+    ends(trainer(scratch.path(), &["resume", folder, "--epochs", "3", "--quiet"]), 2, "--device wgpu:999: ");
+    ends_well(trainer(scratch.path(), &["eval", folder, "--device", "cpu"]));
+    ends_well(trainer(scratch.path(), &["resume", folder, "--epochs", "3", "--device", "cpu", "--quiet"]));
+    let args = fs::read_to_string(run.join("args.toml")).unwrap();
+    assert!(args.contains("device = \"cpu\"") && args.contains("epochs = 3"), "{args}");
+}
+
 /// A run as it is before its first checkpoint.
 fn unsaved(scratch: &Path, more: &[&str]) -> PathBuf {
     let run = quick(scratch, more);

@@ -90,13 +90,13 @@ pub(super) fn ready(arguments: &Resume, ranks: &Ranks) -> Result<Ready> {
         stream::tell(format_args!("warning: {line}"));
     }
     catch_up(&mut options, &checkpoint);
-    let before = settings_of(&options, &run)?;
+    // Checkpoints of the first format know no settings. Nothing else asks for the device of before: it may be gone.
+    let before = checkpoint.settings.is_empty().then(|| settings_of(&options, &run)).transpose()?;
     options.epochs = arguments.epochs.or(options.epochs);
     options.device = arguments.device.clone().or(options.device);
     options.precision = arguments.precision.clone().or(options.precision);
     let now = ranks::counted(settings_of(&options, &run)?, ranks);
-    // Checkpoints of the first format know no settings.
-    let was = if checkpoint.settings.is_empty() { &before } else { &checkpoint.settings };
+    let was = before.as_ref().unwrap_or(&checkpoint.settings);
     let changes = changes(was, &now, arguments, &run, checkpoint.progress.step)?;
     let recorded = options.to_toml()?;
     (options.split, options.exclude) = (Some(run.split()), None);
