@@ -49,6 +49,21 @@ const KEPT: u64 = 2 * (FLOAT + 1 + FLOAT);
 const MOST_KEPT: u64 = 1 << 26;
 
 impl Estimate {
+    /// For one of `ranks` that share each batch, else as [`Estimate::of`].
+    ///
+    /// # Errors
+    /// If the network cannot be made.
+    pub fn of_rank(
+        config: &TrainConfig,
+        dataset: &Dataset,
+        outputs: usize,
+        frozen: u64,
+        ranks: usize,
+    ) -> Result<Self, Error> {
+        let share = TrainConfig { batch: config.batch.div_ceil(ranks.max(1)), ..config.clone() };
+        Self::of(&share, dataset, outputs, frozen)
+    }
+
     /// For training with these settings on `dataset`, with `outputs` of the network, of whose numbers `frozen` stay as they are.
     ///
     /// # Errors

@@ -129,13 +129,15 @@ pub fn train(mut job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut
     job.config.check()?;
     let run = if job.ranks.is_first() { job.run.held()? } else { job.run.clone() };
     let mut resume = job.ranks.checkpoint(job.resume.take())?;
+    let told = |error| advised(error, job.config, &job.dataset, job.task.outputs(), job.run.path());
+    let there = attended(&job.device, || resident(job.config, &job.dataset, &job.device)).map_err(told)?;
     loop {
         let so_far = resume.as_ref().map(|checkpoint| checkpoint.progress.clone()).unwrap_or_default();
         let keep = || Keeper::new(&run, job.config, job.settings.clone(), resume.as_ref());
         let mut keeper = job.ranks.is_first().then(keep).transpose()?;
-        let outcome = attended(&job.device, || go_on(&job, &mut keeper, resume, stop, on_event));
+        let outcome = attended(&job.device, || go_on(&job, &mut keeper, resume, there.clone(), stop, on_event));
         let error = match outcome {
-            Err(error) => advised(error, job.config, &job.dataset, job.task.outputs(), job.run.path()),
+            Err(error) => told(error),
             report => return report,
         };
         // What was good is on disk before anything else is done.
@@ -154,11 +156,12 @@ fn go_on(
     job: &Job<'_>,
     keeper: &mut Option<Keeper<'_>>,
     resume: Option<Checkpoint>,
+    resident: Option<Arc<Resident>>,
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, Error> {
     let Job { config, dataset, task, device, run, provenance, ranks, .. } = job;
-    let (resident, split) = (resident(config, dataset, device)?, &dataset.split);
+    let split = &dataset.split;
     let training = job.training().resident(resident.clone());
     // Validation needs no gradients, so its batches can be larger at the same memory.
     let held_out = |indices: &[u32]| {

@@ -13,6 +13,7 @@ use tasks::{Classification, Regression, RegressionLoss, Task};
 
 use crate::lost::{attended, if_memory};
 use crate::optimizer::{Optimizer, OptimizerConfig};
+use crate::train::resident;
 use crate::{Error, TrainConfig, evaluate};
 
 /// How long the first of something took, and how long the last.
@@ -68,13 +69,15 @@ pub fn warm(
     Ok(Warmth { train: latency(&steps), predict: latency(&predictions) })
 }
 
-/// Takes one step of training with `config`'s batch, of samples of nothing, for whoever wants to know whether it fits before anything is made.
+/// Takes one step of training with `config`'s batch, of samples of nothing, beside a data set that lies on the device; for whoever wants to know
+/// whether it fits before anything is made.
 ///
 /// # Errors
 /// [`Error::Memory`] where the device's memory ends, with what the estimate says; [`Error::Device`] where it fails otherwise.
 pub fn rehearse(config: &TrainConfig, dataset: &Dataset, outputs: usize, device: &Device) -> Result<(), Error> {
-    let device = device.clone().autodiff();
-    let outcome = attended(&device, || {
+    let outcome = attended(device, || {
+        let _beside = resident(config, dataset, device)?;
+        let device = device.clone().autodiff();
         let model = config.model.init(&dataset.input, outputs, 0, &device)?.trained_in(config.precision);
         let [channels, height, width] = dataset.input.shape();
         let inputs = Tensor::<4>::zeros([config.batch, channels, height, width], &device);

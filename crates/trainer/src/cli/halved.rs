@@ -5,10 +5,10 @@ use anyhow::Result;
 use data::Dataset;
 use tasks::Task;
 use trainer::memory::Estimate;
-use trainer::{Error, Ranks, TrainConfig};
+use trainer::{Error, Ranks};
 
 use super::options::{Batch, Options};
-use super::{chosen, settle, stream};
+use super::{chosen, residence, settle, stream};
 
 /// Filled-in `options` with a batch of which a step fits; as they are unless they ask for it.
 ///
@@ -37,21 +37,24 @@ pub(super) fn fitted(mut options: Options, dataset: &Dataset, ranks: &Ranks, qui
 
 /// Whether a step fits into what the device has: by its estimate, and on a GPU by taking one.
 fn fits(options: &Options, dataset: &Dataset, ranks: &Ranks) -> Result<Result<(), Error>> {
-    let config = settle::config(options, dataset)?;
+    let mut config = settle::config(options, dataset)?;
     config.check()?;
-    let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
+    let outputs = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?.outputs();
     let (device, _) = chosen::for_training(options, config.precision, ranks)?;
-    let share = TrainConfig { batch: config.batch.div_ceil(ranks.size()), ..config };
-    let frozen = trainer::initial::frozen(&share, &dataset.input, task.outputs(), &device.device)?.frozen;
+    let (there, _) = residence::settle(options, &config, dataset, &device)?;
+    config.resident = there > 0;
+    let frozen = trainer::initial::frozen(&config, &dataset.input, outputs, &device.device)?.frozen;
+    let step = Estimate::of_rank(&config, dataset, outputs, frozen, ranks.size())?;
     if let Some(available) = chosen::available(&device)
-        && let Err(error) = Estimate::of(&share, dataset, task.outputs(), frozen)?.check(available)
+        && let Err(error) = step.check(available.saturating_sub(there))
     {
         return Ok(Err(error));
     }
     if !device.backend.is_gpu() {
         return Ok(Ok(()));
     }
-    match trainer::rehearse(&share, dataset, task.outputs(), &device.device) {
+    config.batch = config.batch.div_ceil(ranks.size());
+    match trainer::rehearse(&config, dataset, outputs, &device.device) {
         Err(error @ Error::Memory(_)) => Ok(Err(error)),
         outcome => Ok(Ok(outcome?)),
     }

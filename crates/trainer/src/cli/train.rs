@@ -143,8 +143,7 @@ impl Sitting {
             bar.draw(&Event::Note(line));
         }
         if let Some(available) = chosen::available(&device) {
-            let share = trainer::TrainConfig { batch: config.batch.div_ceil(ranks.size()), ..config.clone() };
-            let step = memory::Estimate::of(&share, &dataset, task.outputs(), frozen.frozen)?;
+            let step = memory::Estimate::of_rank(&config, &dataset, task.outputs(), frozen.frozen, ranks.size())?;
             step.check(available.saturating_sub(there))?;
             bar.draw(&Event::Note(format!(
                 "memory   about {step} to train; {} are available",

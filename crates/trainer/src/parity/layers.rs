@@ -11,7 +11,7 @@ use super::{Case, Part};
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |name: String, model: ModelConfig| {
-        let network = Network { model, shape: [3, 11, 13], batch: 6 };
+        let network = Network::new(model, [3, 11, 13], 6);
         cases.push(Case::new(Part::Layer, name, move |device| answers(&network, device)));
     };
     for &activation in Activation::ALL {
@@ -19,7 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
         add(format!("linear layer, activation {activation}"), ModelConfig::Mlp(hidden));
     }
     for norm in [Normalisation::Batch, Normalisation::Layer, Normalisation::Group] {
-        let hidden = MlpConfig { norm, ..MlpConfig::with_hidden([18]) };
+        let hidden = MlpConfig { norm, ..MlpConfig::with_hidden([66]) };
         add(format!("linear layer, normalisation {norm}"), ModelConfig::Mlp(hidden));
         add(format!("convolution, normalisation {norm}"), of_stage(StageConfig { norm, ..stage() }));
     }

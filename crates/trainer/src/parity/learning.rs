@@ -95,7 +95,7 @@ fn three_updates(name: &str, device: &Device) -> Result<Outcome, String> {
     let config = OptimizerConfig::named(name).ok_or("there is no such optimizer")?;
     let config = config.with_momentum(0.9).with_weight_decay(0.1);
     let model = ModelConfig::Mlp(MlpConfig::with_hidden([6]));
-    let mut model = Network { model, shape: [1, 1, 7], batch: 1 }.init(device)?;
+    let mut model = Network::new(model, [1, 1, 7], 1).init(device)?;
     let mut optimizer = Optimizer::new(&config, HashMap::new());
     for step in 0..3 {
         let gradients = given(&model, step * 10, device);
