@@ -1,7 +1,7 @@
 //! From layers to a plan: shapes are followed, neighbours fused, margins chosen, buffers shared out, and weights packed.
 
 use super::Plan;
-use super::convolution::{Convolution, Shape};
+use super::convolution::{Convolution, Definition, Shape};
 use super::intake::Intake;
 use super::linear::Linear;
 use super::map::Map;
@@ -69,7 +69,7 @@ struct Draft {
 }
 
 enum Node {
-    Conv { shape: Shape, weight: Vec<f32>, bias: Option<Vec<f32>>, relu: bool, pool: Option<Pool> },
+    Conv(Definition),
     Linear { weight: Vec<f32>, bias: Option<Vec<f32>>, outputs: usize, relu: bool },
     Ready(Work),
 }
@@ -77,9 +77,7 @@ enum Node {
 impl Node {
     fn prepare(self, from: Map, to: Map, rows: usize) -> Option<Work> {
         Some(match self {
-            Self::Conv { shape, weight, bias, relu, pool } => {
-                Work::Convolve(Convolution::new(&shape, &weight, bias.as_deref(), from, to, relu, pool)?)
-            }
+            Self::Conv(definition) => Work::Convolve(Convolution::new(&definition, from, to)?),
             Self::Linear { weight, bias, outputs, relu } => {
                 Work::Linear(Linear::new(&weight, bias.as_deref(), outputs, from, relu, rows)?)
             }
@@ -111,7 +109,7 @@ impl Drafts {
                             relu = false;
                         }
                     }
-                    value = self.push(Node::Conv { shape, weight, bias, relu, pool }, value, to);
+                    value = self.push(Node::Conv(Definition { shape, weight, bias, relu, pool }), value, to);
                 }
                 Layer::Linear { weight, bias, outputs, .. } => {
                     let relu = next(is_relu).is_some();
@@ -171,7 +169,7 @@ impl Drafts {
     /// would read them.
     fn widen(&mut self) -> Option<()> {
         for step in &self.steps {
-            let Node::Conv { shape, .. } = &step.node else { continue };
+            let Node::Conv(Definition { shape, .. }) = &step.node else { continue };
             for (margin, padding) in self.values[step.from].margins.iter_mut().zip(shape.padding) {
                 *margin = (margin.0.max(padding.0), margin.1.max(padding.1));
             }

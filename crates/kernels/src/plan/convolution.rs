@@ -40,6 +40,17 @@ impl Shape {
     }
 }
 
+/// What a convolution computes, from weights to pooling.
+pub(super) struct Definition {
+    pub(super) shape: Shape,
+    /// `[outputs, inputs / groups, rows, columns]`.
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Option<Vec<f32>>,
+    /// Before pooling.
+    pub(super) relu: bool,
+    pub(super) pool: Option<Pool>,
+}
+
 /// A convolution that is ready to run.
 pub(super) enum Convolution {
     Direct(Direct),
@@ -47,21 +58,12 @@ pub(super) enum Convolution {
 }
 
 impl Convolution {
-    /// `weight` is `[outputs, inputs / groups, rows, columns]`; `from` has margins as wide as the padding at least, `to` the size after
-    /// pooling. `None` where these don't fit each other.
-    pub(super) fn new(
-        shape: &Shape,
-        weight: &[f32],
-        bias: Option<&[f32]>,
-        from: Map,
-        to: Map,
-        relu: bool,
-        pool: Option<Pool>,
-    ) -> Option<Self> {
-        if Winograd::pays(shape, from, to, pool) {
-            return Winograd::new(shape, weight, bias, from, to, relu, pool).map(Self::Winograd);
+    /// From a map with margins as wide as the padding at least to one of the size after pooling. `None` where these don't fit each other.
+    pub(super) fn new(definition: &Definition, from: Map, to: Map) -> Option<Self> {
+        if Winograd::pays(definition, from, to) {
+            return Winograd::new(definition, from, to).map(Self::Winograd);
         }
-        Direct::new(shape, weight, bias, from, to, relu, pool).map(Self::Direct)
+        Direct::new(definition, from, to).map(Self::Direct)
     }
 
     /// Computes `rows` of the output, which begin with a multiple of [`grain`](Self::grain); `to` begins with the first of them.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::convolution::Shape;
+use super::convolution::{Definition, Shape};
 use super::map::Map;
 use super::pool::Pool;
 use super::tile::Tiles;
@@ -49,20 +49,13 @@ struct Pass {
 
 impl Direct {
     /// Arguments and answer are those of [`Convolution::new`](super::convolution::Convolution::new).
-    pub(super) fn new(
-        shape: &Shape,
-        weight: &[f32],
-        bias: Option<&[f32]>,
-        from: Map,
-        to: Map,
-        relu: bool,
-        pool: Option<Pool>,
-    ) -> Option<Self> {
+    pub(super) fn new(definition: &Definition, from: Map, to: Map) -> Option<Self> {
+        let Definition { shape, weight, bias, relu, pool } = definition;
         let convolved = shape.output(from.channels, from.size)?;
         let inner = from.channels / shape.groups;
         let depthwise = shape.groups > 1 && inner == 1 && shape.outputs == from.channels;
         let steps = inner * shape.size[0] * shape.size[1];
-        let bias = bias.map_or_else(|| vec![0.0; shape.outputs], <[f32]>::to_vec);
+        let bias = bias.clone().unwrap_or_else(|| vec![0.0; shape.outputs]);
         if weight.len() != steps * shape.outputs || bias.len() != shape.outputs {
             return None;
         }
@@ -76,8 +69,8 @@ impl Direct {
             first: shape.first(from)?,
             step: shape.stride[0] * from.pitch(),
             convolved,
-            relu,
-            pool,
+            relu: *relu,
+            pool: *pool,
             band,
             work: convolved[0] * convolved[1] * shape.outputs * steps,
         })

@@ -14,7 +14,6 @@ const WIDER: &str = "; or --precision bf16, which holds what f32 does";
 
 /// A batch before it goes through the model in f16.
 pub(super) struct Before {
-    pub(super) scale: LossScale,
     /// Its running statistics are its own.
     pub(super) model: Model,
     pub(super) inputs: Tensor<4>,

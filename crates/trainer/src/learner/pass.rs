@@ -4,7 +4,7 @@
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use data::{Batch, Loader};
-use models::Pass;
+use models::{Model, Pass};
 use tasks::Task;
 
 use super::Learner;
@@ -54,7 +54,7 @@ impl Learner<'_> {
             // Running statistics of the copy are its own: this forward pass doesn't reach them.
             Watched { dataset, model: model.clone(), inputs: kept.clone(), indices, pass }
         });
-        let before = scale.map(|scale| Before { scale, model: model.clone(), inputs: kept.clone() });
+        let before = scale.map(|_| Before { model: model.clone(), inputs: kept.clone() });
         let outputs = self.model.forward(inputs, pass);
         let mut loss = self.task.loss(outputs.clone(), &target);
         if self.ranks.size() > 1 {
@@ -64,56 +64,79 @@ impl Learner<'_> {
             Some(scale) => scale.gradients(&loss, &self.model),
             None => GradientsParams::from_grads(loss.backward(), &self.model),
         };
-        let mut hint = "";
-        if let Some(before) = before {
+        let seen = before.as_ref().map(|before| {
             let finite = gradient::are_finite(&self.model, &gradients, loss.clone().inner());
-            let seen = finite.map(|[loss, gradients]| [loss, gradients, loss && gradients || before.is_sound()]);
-            match self.rescale(before.scale, seen)? {
-                Scaled::Good => {}
-                Scaled::Over { loss: is_finite } => {
-                    if is_finite {
-                        self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
-                    }
-                    self.model = before.model;
-                    return Ok(None);
-                }
-                Scaled::Bad(why) => hint = why,
-            }
+            finite.map(|[loss, gradients]| [loss, gradients, loss && gradients || before.is_sound()])
+        });
+        let cause = || watched.as_ref().map_or(Ok(None), |watched| watched.cause(loss.clone().inner(), &gradients));
+        let fate = self.fate(seen, cause)?;
+        if fate.counts() {
+            self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
         }
-        if let Some(watched) = watched {
-            let cause = watched.cause(loss.clone().inner(), &gradients)?;
-            if let Some(cause) = self.ranks.first_of(cause)? {
-                return self.leave_out(watched.model, cause + hint).map(|()| None);
-            }
-        }
-        self.unread.push(self.next_place(), samples, loss.inner(), self.task.hits(outputs, &target));
-        Ok(Some(gradients))
+        let unmoved = before.map(|before| before.model).or(watched.map(|watched| watched.model));
+        self.meet(fate, gradients, unmoved)
     }
 
     /// Takes part in a batch that has no samples for this rank: it has fewer than there are ranks.
     fn sit_out(&mut self, samples: usize) -> Result<Option<GradientsParams>, Error> {
-        let nothing = || Tensor::<1>::zeros([1], &self.device).without_autodiff();
-        let hits = matches!(self.task, Task::Classification(_)).then(nothing);
-        let (place, loss) = (self.next_place(), nothing());
+        let fate = self.fate(self.progress.loss_scale.map(|_| Ok([true; 3])), || Ok(None))?;
+        if fate.counts() {
+            let nothing = || Tensor::<1>::zeros([1], &self.device).without_autodiff();
+            let hits = matches!(self.task, Task::Classification(_)).then(nothing);
+            self.unread.push(self.next_place(), samples, nothing(), hits);
+        }
+        self.meet(fate, GradientsParams::new(), None)
+    }
+
+    /// What the ranks make of a batch together: by what this one has `seen` of it, where its loss was scaled ([`Learner::rescale`]), and by the
+    /// `cause` for which it cannot be learned, where somebody watches.
+    fn fate(
+        &mut self,
+        seen: Option<Result<[bool; 3], Error>>,
+        cause: impl FnOnce() -> Result<Option<String>, Error>,
+    ) -> Result<Fate, Error> {
         let mut hint = "";
-        if let Some(scale) = self.progress.loss_scale {
-            match self.rescale(scale, Ok([true; 3]))? {
+        if let Some((scale, seen)) = self.progress.loss_scale.zip(seen) {
+            match self.rescale(scale, seen)? {
                 Scaled::Good => {}
-                Scaled::Over { loss: is_finite } => {
-                    if is_finite {
-                        self.unread.push(place, samples, loss, hits);
-                    }
-                    return Ok(None);
-                }
+                Scaled::Over { loss } => return Ok(Fate::NotLearned { counts: loss }),
                 Scaled::Bad(why) => hint = why,
             }
         }
-        if self.watched.is_some()
-            && let Some(cause) = self.ranks.first_of(None)?
-        {
-            return self.leave_out(self.model.clone(), cause + hint).map(|()| None);
+        let watched = self.watched.is_some();
+        let cause = if watched { self.ranks.first_of(cause()?)? } else { None };
+        Ok(cause.map_or(Fate::Learned, |cause| Fate::LeftOut(cause + hint)))
+    }
+
+    /// Does so: the gradients, if the batch is learned, else the model as it was before.
+    fn meet(
+        &mut self,
+        fate: Fate,
+        gradients: GradientsParams,
+        unmoved: Option<Model>,
+    ) -> Result<Option<GradientsParams>, Error> {
+        match fate {
+            Fate::Learned => return Ok(Some(gradients)),
+            Fate::NotLearned { .. } => self.model = unmoved.unwrap_or_else(|| self.model.clone()),
+            Fate::LeftOut(cause) => self.leave_out(unmoved.unwrap_or_else(|| self.model.clone()), cause)?,
         }
-        self.unread.push(place, samples, loss, hits);
-        Ok(Some(GradientsParams::new()))
+        Ok(None)
+    }
+}
+
+/// What becomes of a batch.
+enum Fate {
+    Learned,
+    /// f16 cannot hold it; whether its loss counts all the same.
+    NotLearned {
+        counts: bool,
+    },
+    /// Numbers aren't finite, for this cause.
+    LeftOut(String),
+}
+
+impl Fate {
+    fn counts(&self) -> bool {
+        matches!(self, Self::Learned | Self::NotLearned { counts: true })
     }
 }

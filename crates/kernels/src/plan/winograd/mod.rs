@@ -16,9 +16,9 @@ use std::ops::Range;
 use patch::{Patch, Tile};
 use pulp::{Simd, WithSimd};
 
-use super::convolution::Shape;
+use super::convolution::Definition;
 use super::map::Map;
-use super::pool::{Kind, Pool};
+use super::pool::Kind;
 use super::tile::Panel;
 use crate::Window;
 use crate::packed::Packed;
@@ -65,7 +65,8 @@ pub(super) struct Winograd {
 
 impl Winograd {
     /// Whether it is possible, and faster.
-    pub(super) fn pays(shape: &Shape, from: Map, to: Map, pool: Option<Pool>) -> bool {
+    pub(super) fn pays(definition: &Definition, from: Map, to: Map) -> bool {
+        let Definition { shape, pool, .. } = definition;
         let windows = Window { size: 2, stride: 2, padding: 0 };
         let side = if pool.is_some() { SIDE / 2 } else { SIDE };
         let [rows, columns] = to.size;
@@ -74,7 +75,7 @@ impl Winograd {
         shape.size == [3, 3]
             && shape.stride == [1, 1]
             && shape.groups == 1
-            && pool.is_none_or(|pool| pool.windows == windows)
+            && pool.as_ref().is_none_or(|pool| pool.windows == windows)
             && from.channels.min(to.channels) >= CHANNELS
             && tiles >= least
             // A quarter of their outputs at most lies beyond the map.
@@ -82,25 +83,18 @@ impl Winograd {
     }
 
     /// Arguments and answer are those of [`Convolution::new`](super::convolution::Convolution::new).
-    pub(super) fn new(
-        shape: &Shape,
-        weight: &[f32],
-        bias: Option<&[f32]>,
-        from: Map,
-        to: Map,
-        relu: bool,
-        pool: Option<Pool>,
-    ) -> Option<Self> {
+    pub(super) fn new(definition: &Definition, from: Map, to: Map) -> Option<Self> {
+        let Definition { shape, weight, bias, relu, pool } = definition;
         let convolved = shape.output(from.channels, from.size)?;
         let (inputs, outputs) = (from.channels, shape.outputs);
-        if weight.len() != 9 * inputs * outputs || bias.is_some_and(|bias| bias.len() != outputs) {
+        if weight.len() != 9 * inputs * outputs || bias.as_ref().is_some_and(|bias| bias.len() != outputs) {
             return None;
         }
         let filters: Vec<[f32; POINTS]> = weight.chunks_exact(9).map(transform::filter).collect();
         let at = |k: usize, j: usize| filters[j * inputs + k % inputs][k / inputs];
-        let mut bias = bias.map_or_else(Vec::new, <[f32]>::to_vec);
+        let mut bias = bias.clone().unwrap_or_default();
         bias.resize(outputs.next_multiple_of(panel_width()), 0.0);
-        let pool = pool.map(|pool| pool.kind);
+        let pool = pool.as_ref().map(|pool| pool.kind);
         let side = if pool.is_some() { SIDE / 2 } else { SIDE };
         let tiles = to.size[0].div_ceil(side) * to.size[1].div_ceil(side);
         let row = |tile: usize| Row { a: tile * inputs.next_multiple_of(LINE), c: tile * panel_width() };
@@ -111,7 +105,7 @@ impl Winograd {
             there: convolved.map(|size| size + 2),
             weights: Packed::new(POINTS * inputs, outputs, at).into_values(),
             bias,
-            relu,
+            relu: *relu,
             pool,
             rows: (0..tiles.min(BLOCK)).map(row).collect(),
             work: tiles * POINTS * inputs * outputs,

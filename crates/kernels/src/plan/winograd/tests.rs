@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::plan::convolution::Shape;
 use crate::plan::direct::Direct;
+use crate::plan::pool::Pool;
 
 /// Between -1 and 1.
 fn random(seed: u64, count: usize) -> Vec<f32> {
@@ -50,6 +52,11 @@ impl Case {
         Shape { outputs, size: [3, 3], stride: [1, 1], padding, groups: 1 }
     }
 
+    fn definition(&self, weight: &[f32], bias: &[f32]) -> Definition {
+        let (weight, bias) = (weight.to_vec(), Some(bias.to_vec()));
+        Definition { shape: self.shape(), weight, bias, relu: self.relu, pool: self.pool() }
+    }
+
     fn pool(&self) -> Option<Pool> {
         let windows = Window { size: 2, stride: 2, padding: 0 };
         self.pool.map(|kind| Pool { kind, windows })
@@ -86,7 +93,7 @@ impl Case {
 
     fn winograd(&self) -> Winograd {
         let ([from, to], [weight, bias]) = (self.maps().unwrap(), self.weights());
-        Winograd::new(&self.shape(), &weight, Some(&bias), from, to, self.relu, self.pool()).unwrap()
+        Winograd::new(&self.definition(&weight, &bias), from, to).unwrap()
     }
 
     /// The output in its margins, which nobody may write.
@@ -99,7 +106,7 @@ impl Case {
     /// The same by definition, for the input, the weights and the bias given.
     fn direct(&self, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
         let [from, to] = self.maps().unwrap();
-        let direct = Direct::new(&self.shape(), weight, Some(bias), from, to, self.relu, self.pool()).unwrap();
+        let direct = Direct::new(&self.definition(weight, bias), from, to).unwrap();
         let mut values = vec![7.0; to.len()];
         direct.run(0..to.size[0], input, &mut values[to.row(0)..]);
         values
