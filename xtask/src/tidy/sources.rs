@@ -126,7 +126,8 @@ fn has_word(line: &str, word: &str) -> bool {
 /// Numbered lines that run in the product: comments are left out, and so is everything from the tests at the end of a file on.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
-    let shipped = lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+    let is_test = |line: &str| ["#[cfg(test)]", "#[cfg(all(test,"].iter().any(|begin| line.starts_with(begin));
+    let shipped = lines.take_while(move |(_, line)| !is_test(line.trim()));
     shipped.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
@@ -170,9 +171,10 @@ mod tests {
 
     #[test]
     fn tests_comments_and_binaries_may() {
-        assert!(
-            rules("crates/models/src/x.rs", "//! x\n// println!(\n#[cfg(test)]\nmod t { Device::flex() }\n").is_empty()
-        );
+        for test in ["#[cfg(test)]", "#[cfg(all(test, feature = \"flex\"))]"] {
+            let text = format!("//! x\n// println!(\n{test}\nmod t {{ Device::flex() }}\n");
+            assert!(rules("crates/models/src/x.rs", &text).is_empty(), "{test}");
+        }
         assert!(rules("crates/models/tests/x.rs", "//! x\nDevice::flex()\n").is_empty());
         assert!(rules("crates/infer/src/main.rs", "//! x\nprintln!();\n").is_empty());
         let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
