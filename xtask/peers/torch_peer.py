@@ -3,9 +3,11 @@
 Variants say the memory format and whether `torch.compile` made the network; `-fused` trains with `Adam(fused=True)`, `-frozen` makes the
 weights constants. `sgemm` multiplies
 two square matrices of BATCH rows, to measure what the machine can do: by MKL (`torch.mm`), by oneDNN (a 1x1 convolution) or by NumPy's
-OpenBLAS.
+OpenBLAS. Where the environment's BENCH_DEVICE names a GPU, all of it is computed on PyTorch's (`cuda`, or `mps`), and each step ends with a wait for it;
+products are then `torch.mm`'s, and in single precision, as everybody's.
 """
 
+import os
 import sys
 
 import numpy
@@ -19,13 +21,17 @@ LR = 1e-3
 TRAIN = ["eager", "eager-fused", "channels-last-fused", "compile-fused", "compile-channels-last-fused"]
 PREDICT = ["eager", "channels-last", "compile-frozen", "compile-frozen-channels-last"]
 SGEMM = ["mkl", "onednn", "openblas"]
+ON_GPU = os.environ.get("BENCH_DEVICE", "cpu").split(":")[0] not in ("cpu", "flex", "ndarray")
+GPU = "cuda" if torch.cuda.is_available() else "mps"
+torch.backends.cudnn.allow_tf32 = False  # as everybody computes
+DEVICE = torch.device(GPU if ON_GPU else "cpu")
 
 
 def prepare(model, batch, variant):
     """The network and a batch in the variant's memory format, and the classes."""
-    net = models.build(model)
-    inputs = torch.rand(batch, *models.shape(model), generator=torch.Generator().manual_seed(1))
-    classes = torch.arange(batch) % models.CLASSES
+    net = models.build(model).to(DEVICE)
+    inputs = torch.rand(batch, *models.shape(model), generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    classes = (torch.arange(batch) % models.CLASSES).to(DEVICE)
     if "channels-last" in variant:
         net, inputs = (x.to(memory_format=torch.channels_last) for x in (net, inputs))
     return net, inputs, classes
@@ -62,9 +68,9 @@ def predict(model, batch, variant):
 
 def sgemm(size, variant):
     """One step: the product of two square matrices, of 2 size^3 operations."""
-    a, b = torch.rand(size, size), torch.rand(size, size)
-    if variant == "mkl":
-        c = torch.empty(size, size)
+    a, b = torch.rand(size, size, device=DEVICE), torch.rand(size, size, device=DEVICE)
+    if variant in ("mkl", "gpu"):
+        c = torch.empty(size, size, device=DEVICE)
         return lambda: torch.mm(a, b, out=c)
     if variant == "openblas":
         a, b = a.numpy(), b.numpy()
@@ -82,6 +88,21 @@ def build(what, model, batch, variant):
     return {"train": train, "predict": predict}[what](model, batch, variant)
 
 
+def build_waiting(*case):
+    """The same, which waits for a GPU: it runs behind."""
+    step = build(*case)
+    if not ON_GPU:
+        return step
+    wait = torch.cuda.synchronize if GPU == "cuda" else torch.mps.synchronize
+
+    def stepped():
+        step()
+        wait()
+
+    return stepped
+
+
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[1]))
-    server.serve("PyTorch", torch.__version__, {"train": TRAIN, "predict": PREDICT, "sgemm": SGEMM}, build, torch.compiler.reset)
+    variants = {"train": TRAIN, "predict": PREDICT, "sgemm": ["gpu"] if ON_GPU else SGEMM}
+    server.serve("PyTorch", torch.__version__, variants, build_waiting, torch.compiler.reset)

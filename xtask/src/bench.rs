@@ -29,6 +29,10 @@ struct Options {
     mnist: Option<String>,
     photos: Option<String>,
     threads: usize,
+    /// As after `--device`; everybody computes there.
+    device: Option<String>,
+    /// What our examples are built with.
+    features: Option<String>,
 }
 
 /// Measures and prints: a table on stdout, or JSON there and the table on stderr. Progress goes to stderr.
@@ -42,8 +46,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         false => report::json(machine(&options, &[]), &[], &[]),
     };
     if wants("memory") {
-        found["memory"] =
-            measure::memory(&command::all(&["train"], options.peers.as_deref(), options.threads)?, clock)?;
+        found["memory"] = measure::memory(&command::all(&["train"], &options)?, clock)?;
     }
     if wants("start") {
         found["start"] = startup::measure(options.threads)?;
@@ -66,7 +69,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
 /// The cases, with the machine's matrix products before and after them.
 fn speeds(options: &Options, clock: Clock, wanted: &[Case]) -> Result<Value> {
     let needed: Vec<&str> = wanted.iter().map(|case| case.what).chain(["sgemm"]).collect();
-    let commands = command::all(&needed, options.peers.as_deref(), options.threads)?;
+    let commands = command::all(&needed, options)?;
     let mut servers = commands.iter().map(|command| Server::start(command.command())).collect::<Result<Vec<_>>>()?;
     let machine = machine(options, &servers);
     let mut sgemm = vec![clock.sgemm(&mut servers)?];
@@ -111,8 +114,11 @@ impl Options {
                     options.threads =
                         threads.parse().with_context(|| format!("bench: --threads {threads} is no number"))?;
                 }
+                "--device" => options.device = Some(value("a name, such as wgpu or cuda:0")?.to_string()),
+                "--features" => options.features = Some(value("Cargo features, such as wgpu,cuda")?.to_string()),
                 unknown => bail!(
-                    "bench: unknown option {unknown}; expected --peers PYTHON, --only CASES, --quick, --json, --mnist DIR, --photos DIR or --threads N"
+                    "bench: unknown option {unknown}; expected --peers PYTHON, --only CASES, --quick, --json, --mnist DIR, --photos DIR, --threads N, \
+                     --device NAME or --features LIST"
                 ),
             }
         }
@@ -136,6 +142,7 @@ mod tests {
         assert!(run(&["--fast"]).unwrap_err().to_string().contains("--fast"));
         assert!(run(&["--format", "yaml"]).unwrap_err().to_string().contains("yaml"));
         assert!(run(&["--peers"]).unwrap_err().to_string().contains("Python"));
+        assert!(run(&["--device"]).unwrap_err().to_string().contains("wgpu"));
     }
 
     #[test]

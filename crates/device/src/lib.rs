@@ -4,7 +4,7 @@
 //! the Cargo feature of its name (`flex`, `ndarray`, `wgpu`, `vulkan`, `metal`, `cuda`) and chosen at run time by [`select`]. Burn's own
 //! default goes by compiled features and panics on a machine without the hardware; `auto` here asks the hardware first and falls back
 //! to the CPU; a GPU that doesn't compute what the CPU does is refused. Prints nothing: what a user should know comes back in
-//! [`Selected::note`], or by [`select_telling`] before the wait.
+//! [`Selected::note`], or by [`select_by`] before the wait.
 //!
 //! Burn reads `BURN_DEVICE` only in `Device::default()`, which nothing here or in the other crates calls (`cargo xtask tidy` looks), so
 //! there is no environment variable to set and no `unsafe` in this crate.
@@ -24,6 +24,7 @@ mod graphics;
 #[cfg(all(feature = "persistence", any(feature = "cuda", feature = "wgpu")))]
 mod kept;
 mod list;
+mod lost;
 mod name;
 mod precision;
 mod probe;
@@ -35,6 +36,7 @@ pub use backend::Backend;
 pub use card::{Card, Kind, Memory};
 pub use error::Error;
 pub use list::{DeviceInfo, list};
+pub use lost::{Lost, attended, is_memory};
 pub use precision::check_precision;
 pub use probe::{computes, one_line};
-pub use select::{Selected, remember, select, select_telling};
+pub use select::{Choosing, Found, Selected, operations, remember, select, select_by};

@@ -34,7 +34,7 @@ pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     outcome.map_err(|cause| one_line(&panic_text(cause.as_ref())))
 }
 
-fn panic_text(cause: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_text(cause: &(dyn Any + Send)) -> String {
     let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the backend panicked".to_owned())
 }

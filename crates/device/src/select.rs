@@ -10,6 +10,19 @@ use crate::trust::{self, Candidate, Decision};
 use crate::verdicts::{self, Key, Verdict, Verdicts};
 use crate::{Backend, Error, probe};
 
+/// What is found of a device beside the CPU: whether it computes what that does, else what not; the error is why there is no answer.
+pub type Found = Result<Result<(), String>, String>;
+
+/// How a device is chosen, beside its name.
+pub struct Choosing<'a> {
+    /// Is given lines for the user as they come, so that a check is heard of before the wait.
+    pub tell: &'a mut dyn FnMut(&str),
+    /// Compares a device with the CPU: [`operations`], or more.
+    pub compare: &'a dyn Fn(&Device, &Device) -> Found,
+    /// Which of the processes that share this machine's GPUs this one is, from 0: each takes one of its own.
+    pub local: usize,
+}
+
 /// A device that answered a small computation, and how to speak of it.
 #[derive(Debug, Clone)]
 pub struct Selected {
@@ -25,13 +38,15 @@ pub struct Selected {
     pub note: Option<String>,
     /// Which backend drives it.
     pub backend: Backend,
+    /// Its number there.
+    number: usize,
 }
 
 /// Opens the device that `name` asks for: `auto`, `cpu`, `flex`, `ndarray`, or one of `cuda`, `metal`, `vulkan`, `wgpu` with an
 /// optional `:n` counted from 0. `auto` takes the first GPU that computes correctly, else the CPU with a note if this build has a GPU
 /// backend at all; `cpu` takes `flex`, else `ndarray`.
 ///
-/// Whether a GPU computes correctly, `auto` finds out by [`kernels::check`], once for each card, driver and program: the answer is kept in
+/// Whether a GPU computes correctly, `auto` finds out by [`operations`], once for each card, driver and program: the answer is kept in
 /// `striate/devices.json` of the user's cache folder (`$XDG_CACHE_HOME`, `~/.cache`). A device that is named is taken as it is.
 ///
 /// Call it from `main` before other threads start: while a GPU is asked, the process's panic hook is put aside for a moment.
@@ -42,20 +57,25 @@ pub struct Selected {
 /// [`Error::Unusable`] where a named device is absent or fails, [`Error::NoBackend`] where nothing was built in. Never panics.
 pub fn select(name: &str) -> Result<Selected, Error> {
     let mut told = Vec::new();
-    let mut selected = select_telling(name, &mut |line| told.push(line.to_owned()))?;
+    let mut tell = |line: &str| told.push(line.to_owned());
+    let mut selected = select_by(name, Choosing { tell: &mut tell, compare: &operations, local: 0 })?;
     told.extend(selected.note.take());
     selected.note = (!told.is_empty()).then(|| told.join("; "));
     Ok(selected)
 }
 
-/// The same, for whoever wants to hear of a check before waiting for it: `tell` is given lines for the user as they come.
+/// The same, as whoever asks wants it.
 ///
 /// # Errors
-/// Those of [`select`].
-pub fn select_telling(name: &str, tell: &mut dyn FnMut(&str)) -> Result<Selected, Error> {
+/// Those of [`select`]; [`Error::Unusable`] where the machine has fewer GPUs than processes that want one.
+pub fn select_by(name: &str, choosing: Choosing<'_>) -> Result<Selected, Error> {
     match name::parse(name)? {
-        Choice::Auto => automatic(tell),
+        Choice::Auto => automatic(choosing),
         Choice::Cpu => cpu(),
+        // A driver in software has no number, and is there for all.
+        Choice::Backend(backend, None) if choosing.local > 0 && backend.is_gpu() && backend.count() > 0 => {
+            named(name, backend, Some(choosing.local))
+        }
         Choice::Backend(backend, index) => named(name, backend, index),
     }
 }
@@ -79,7 +99,7 @@ pub(crate) fn verdict(selected: &Selected) -> Option<Verdict> {
 }
 
 fn key(selected: &Selected) -> Key {
-    Key::new(selected.backend.name(), &selected.card)
+    Key::new(selected.backend.name(), selected.number, &selected.card)
 }
 
 /// Read once: an answer that cannot be written still holds for this process.
@@ -89,7 +109,7 @@ fn with_verdicts<T>(work: impl FnOnce(&mut Verdicts) -> T) -> T {
     work(verdicts.get_or_insert_with(|| Verdicts::read(verdicts::place())))
 }
 
-fn automatic(tell: &mut dyn FnMut(&str)) -> Result<Selected, Error> {
+fn automatic(Choosing { tell, compare, local }: Choosing<'_>) -> Result<Selected, Error> {
     let gpus: Vec<_> = built().filter(|backend| backend.is_gpu()).collect();
     let numbered = |&backend: &Backend| {
         let found = backend.count();
@@ -98,43 +118,57 @@ fn automatic(tell: &mut dyn FnMut(&str)) -> Result<Selected, Error> {
             (0..found).map(move |index| open(backend, Some(index)).map_err(|why| format!("{}: {why}", backend.name())));
         none.into_iter().chain(each)
     };
-    let candidates = gpus
-        .iter()
-        .flat_map(numbered)
-        .map(|opened| opened.map(|device| Candidate { name: device.name.clone(), key: key(&device), device }));
+    let candidate = |device: Selected| {
+        let (name, backend, key) = (device.name.clone(), device.backend.name(), key(&device));
+        Candidate { name, backend, key, device }
+    };
+    let candidates = gpus.iter().flat_map(numbered).map(|opened| opened.map(candidate));
     let told = std::cell::RefCell::new(tell);
     let check = |candidate: &Candidate<Selected>| {
         let Selected { name, hardware, .. } = &candidate.device;
         (told.borrow_mut())(&format!(
             "{name} ({hardware}) is new to this program: its results are compared with the CPU's before it is trusted, once"
         ));
-        compare(&candidate.device.device)
+        // A build without a CPU backend has nothing to compare with, and nothing to take instead.
+        let Ok(reference) = cpu() else { return Ok(Ok(())) };
+        probe::quietly(|| compare(&candidate.device.device, &reference.device)).flatten()
     };
-    let Decision { chosen, reasons } =
-        with_verdicts(|verdicts| trust::decide(candidates, verdicts, check, &mut |line| (told.borrow_mut())(line)));
+    let tell = &mut |line: &str| (told.borrow_mut())(line);
+    let Decision { chosen, reasons, good } =
+        with_verdicts(|verdicts| trust::decide(candidates, local, verdicts, check, tell));
     match chosen {
         Some(mut selected) => {
             selected.note = (!reasons.is_empty()).then(|| format!("passed over: {}", reasons.join("; ")));
             Ok(selected)
         }
+        None if good > 0 => Err(too_few(good, &reasons)),
         None => instead(&gpus, &reasons),
     }
 }
 
-/// Whether `device` computes like the CPU.
-pub(crate) fn compare(device: &Device) -> Verdict {
-    // A build without a CPU backend has nothing to compare with, and nothing to take instead.
-    let Ok(reference) = cpu() else { return Ok(()) };
-    let checks = probe::quietly(|| kernels::check(device, &reference.device))?;
+/// Compares the operations that networks are made of, forward and backward, on `device` with double precision on `reference`, a CPU.
+///
+/// # Errors
+/// What the device said instead of answering. Its runtime may panic instead, which [`select_by`] takes for the same.
+pub fn operations(device: &Device, reference: &Device) -> Found {
+    let checks = kernels::checked().map(|one| one.check(device, reference)).collect::<Result<Vec<_>, _>>()?;
     let wrong: Vec<_> = checks.iter().filter(|check| !check.passed()).collect();
-    match wrong.first() {
-        None => Ok(()),
-        Some(first) => {
-            let apart = first.gradient.unwrap_or(0.0).max(first.output);
-            let (count, all, operation) = (wrong.len(), checks.len(), first.operation);
-            Err(format!("{count} of {all} operations, such as `{operation}`, by {apart:.0e} of their largest value"))
-        }
+    Ok(wrong.first().map_or(Ok(()), |first| {
+        let apart = first.gradient.unwrap_or(0.0).max(first.output);
+        let (count, all, operation) = (wrong.len(), checks.len(), first.operation);
+        Err(format!("{count} of {all} operations, such as `{operation}`, by {apart:.0e} of their largest value"))
+    }))
+}
+
+/// Of more processes than GPUs that may be taken.
+fn too_few(good: usize, reasons: &[String]) -> Error {
+    let mut reason = format!(
+        "{good} of its GPUs compute correctly, for more processes than that; start as many, or give --device cpu"
+    );
+    if !reasons.is_empty() {
+        reason = format!("{reason}; passed over: {}", reasons.join("; "));
     }
+    Error::Unusable { name: "auto".to_owned(), reason }
 }
 
 /// The CPU, where no GPU may be taken.
@@ -178,7 +212,8 @@ fn open(backend: Backend, index: Option<usize>) -> Result<Selected, String> {
         _ => backend.name().to_owned(),
     };
     let hardware = opened.card.name.clone();
-    Ok(Selected { device: opened.device, name, hardware, card: opened.card, note: None, backend })
+    let number = index.unwrap_or(0);
+    Ok(Selected { device: opened.device, name, hardware, card: opened.card, note: None, backend, number })
 }
 
 fn built() -> impl Iterator<Item = Backend> {

@@ -46,10 +46,10 @@ struct Check {
 const MOST: usize = 64;
 
 impl Key {
-    /// For `card`, reached through `backend`, by this program.
-    pub(crate) fn new(backend: &str, card: &Card) -> Self {
+    /// For `card`, device `number` of `backend`, by this program. The number tells equal cards apart.
+    pub(crate) fn new(backend: &str, number: usize, card: &Card) -> Self {
         Self {
-            adapter: format!("{backend} {}", card.name),
+            adapter: format!("{backend}:{number} {}", card.name),
             driver: format!("{} {}", card.api, card.driver).trim().to_owned(),
             binary: binary().unwrap_or_default(),
         }

@@ -63,8 +63,18 @@ pub enum Error {
         found: String,
     },
     /// The device failed to answer.
-    #[error("cannot read the outputs from the device: {0}")]
+    #[error("the device failed: {0}; try another --device")]
     Device(String),
+    /// The device's memory ended.
+    #[error(
+        "the device has too little memory for {samples} inputs at once ({what}); try a smaller --batch, or --device cpu"
+    )]
+    Memory {
+        /// How many went through the network together.
+        samples: usize,
+        /// What the device's runtime said.
+        what: String,
+    },
 }
 
 impl Error {
@@ -80,6 +90,7 @@ impl Error {
             Self::Data(error) => error.exit_code(),
             Self::Input { .. } => 3,
             Self::Device(_) => 1,
+            Self::Memory { .. } => 7,
         }
     }
 }

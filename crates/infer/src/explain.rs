@@ -152,11 +152,12 @@ impl Predictor {
         let score = self.task().in_units(output, outputs[output]);
         let explained = Explained { index: output, name, score, prob: probability(&prediction, output) };
         let case = Case { predictor: self, batch, output, options };
-        let (how, evidence) = match options.method.unwrap_or_else(|| self.usual_method()) {
-            Attribution::GradCam => case.grad_cam()?,
-            Attribution::IntegratedGradients => case.integrated_gradients()?,
-            Attribution::Occlusion => case.occlusion(explained.score)?,
-        };
+        let method = options.method.unwrap_or_else(|| self.usual_method());
+        let (how, evidence) = self.attended(self.batch(), || match method {
+            Attribution::GradCam => case.grad_cam(),
+            Attribution::IntegratedGradients => case.integrated_gradients(),
+            Attribution::Occlusion => case.occlusion(explained.score),
+        })?;
         Ok(Explanation { explained, prediction, how, evidence })
     }
 

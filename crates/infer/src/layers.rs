@@ -15,9 +15,9 @@ impl Predictor {
     /// channels.
     ///
     /// # Errors
-    /// If the sample was decoded for another model.
+    /// If the sample was decoded for another model, or the device fails.
     pub fn feature_maps(&self, sample: &Sample, most: usize) -> Result<Vec<FeatureMap>, Error> {
         let batch = self.gather(std::slice::from_ref(sample))?;
-        Ok(feature_maps(self.model(), batch.into_tensors(self.device()).0, most))
+        self.attended(1, || Ok(feature_maps(self.model(), batch.into_tensors(self.device()).0, most)))
     }
 }

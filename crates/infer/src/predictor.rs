@@ -162,10 +162,24 @@ impl Predictor {
             (Some(plan), Inputs::Pixels(values)) => Ok(plan.pixels(values)),
             (Some(plan), Inputs::Floats(values)) => Ok(plan.floats(values)),
             _ => {
-                let outputs = self.model.forward(batch.into_tensors(&self.device).0, Pass::Predict).into_data();
-                outputs.convert::<f32>().try_into_vec::<f32>().map_err(|error| Error::Device(error.to_string()))
+                let samples = batch.shape[0];
+                self.attended(samples, || {
+                    let outputs = self.model.forward(batch.into_tensors(&self.device).0, Pass::Predict);
+                    let outputs =
+                        outputs.try_into_data_as::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?;
+                    outputs.try_into_vec::<f32>().map_err(|error| Error::Device(error.to_string()))
+                })
             }
         }
+    }
+
+    /// Does `work` with so many samples on the device; one that fails in the middle of it, as the runtimes of GPUs tell by a panic, is an error.
+    pub(crate) fn attended<T>(&self, samples: usize, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let outcome = device::attended(&self.device, work).unwrap_or_else(|lost| Err(Error::Device(lost.what)));
+        outcome.map_err(|error| match error {
+            Error::Device(what) if device::is_memory(&what) => Error::Memory { samples, what: device::one_line(&what) },
+            error => error,
+        })
     }
 
     pub(crate) fn gather(&self, samples: &[Sample]) -> Result<Batch, Error> {

@@ -45,7 +45,7 @@ mod tile;
 #[cfg(not(feature = "flex"))]
 mod unplanned;
 
-pub use check::{Check, check, difference};
+pub use check::{Check, Checked, checked, difference};
 pub use conv::{After, Window, conv2d, conv2d_bridged, conv2d_composed};
 #[cfg(feature = "flex")]
 pub use flex::is_flex;

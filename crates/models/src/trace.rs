@@ -30,11 +30,22 @@ pub fn first_fault(model: &Model, inputs: Tensor<4>, pass: Pass) -> Option<Fault
     // A copy without autodiff, whose running statistics are its own.
     let copy = model.valid();
     SEEN.set(Some(None));
+    // A device may fail in the middle: nobody watches the pass after that.
+    let _over = Over;
     copy.forward(inputs.without_autodiff(), pass);
     let (id, what) = SEEN.take().flatten()?;
     let (name, _) = parameter_kinds(model).remove(&id)?;
     let layer = name.rsplit_once('.').map_or(name.as_str(), |(layer, _)| layer);
     Some(Fault { layer: layer.to_owned(), what })
+}
+
+/// The end of a pass that is watched.
+struct Over;
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        SEEN.set(None);
+    }
 }
 
 /// What is wrong with the numbers of a tensor, if something is: "NaN" or "infinite". Waits for the device.

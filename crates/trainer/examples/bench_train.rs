@@ -117,15 +117,21 @@ fn epoch(config: &TrainConfig, dataset: Dataset, device: &Device) -> Result<f64>
     let runs = tempfile::tempdir()?;
     let run = RunFolder::create(runs.path(), "bench")?;
     let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
-    let (dataset, device) = (Arc::new(dataset), device.clone());
-    let job = Job::new(config, task, dataset, device, &run);
-    // Of each step that was told: which, and when.
+    let dataset = Arc::new(dataset);
+    let batches = dataset.split.train.len().div_ceil(config.batch);
+    let job = Job::new(config, task, dataset, device.clone(), &run);
+    // Of each step that was told: which, and when. Devices run behind: what is timed begins and ends with a wait for them.
     let told = Rc::new(RefCell::new(Vec::new()));
+    let mut waited = Ok(());
     trainer::train(job, &|| false, &mut |event| {
         if let Event::Step { batch, .. } = event {
+            if [1, batches].contains(&batch) && waited.is_ok() {
+                waited = sync(device);
+            }
             told.borrow_mut().push((batch, Instant::now()));
         }
     })?;
+    waited?;
     let told = told.borrow();
     let ((first, began), (last, ended)) = (told.first().context("no step")?, told.last().context("no step")?);
     ensure!(last > first, "one step only");

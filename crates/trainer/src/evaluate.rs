@@ -5,6 +5,7 @@ use data::{Batch, BatchTargets, Inputs, Loader};
 use models::{Golden, Model, Pass, Plan};
 use tasks::{Calibration, CalibrationFit, Metrics, Task};
 
+use crate::lost::{attended, if_too_many};
 use crate::{Answers, Error, Ranks};
 
 /// One batch that was predicted.
@@ -20,7 +21,7 @@ pub struct Predicted<'a> {
 /// Measures `model` (without autodiff: pass `model.valid()`) over one epoch of `loader`.
 ///
 /// # Errors
-/// If a sample cannot be read or has no target.
+/// If a sample cannot be read or has no target, or the device fails.
 pub fn evaluate(model: &Model, task: &Task, loader: &Loader, device: &Device) -> Result<Metrics, Error> {
     evaluate_each(model, task.metrics(), loader, device, &mut |_| Ok(()))
 }
@@ -37,7 +38,8 @@ pub fn evaluate_each(
     observe: &mut dyn FnMut(Predicted<'_>) -> Result<(), Error>,
 ) -> Result<Metrics, Error> {
     let mut proceed = |predicted: Predicted<'_>| observe(predicted).map(|()| true);
-    let metrics = measure(model, metrics, loader, device, &Ranks::alone(), &mut proceed)?;
+    let metrics = attended(device, || measure(model, metrics, loader, device, &Ranks::alone(), &mut proceed));
+    let metrics = metrics.map_err(|error| if_too_many(error, loader.len_of(0)))?;
     metrics.ok_or_else(|| Error::Config("the measurement was left".into()))
 }
 

@@ -67,7 +67,8 @@ impl<'a> Learner<'a> {
         let frozen = freeze::frozen(&kinds, &config.freeze)?;
         let model = models::freeze(model, &frozen).trained_in(config.precision);
         let parameters = freeze::learning(kinds, config.head_lr.map_or(1.0, |lr| lr / config.lr));
-        let device = model.devices().first().cloned().unwrap_or_default();
+        let no_weights = || Error::Config("a network without weights learns nothing".into());
+        let device = model.devices().first().cloned().ok_or_else(no_weights)?;
         let mut learner = Self {
             optimizer: Optimizer::new(&config.optimizer, parameters),
             schedule: Schedule::new(&config.schedule, config.lr, Plateau::default()),
@@ -135,8 +136,8 @@ impl Learner<'_> {
         if self.accumulator.batches() == 0 { Ok(self) } else { self.update() }
     }
 
-    /// Leaves a batch out, if that is what the user wants and it isn't too many: `before` is the model that hasn't seen it.
-    fn leave_out(&mut self, before: Model, cause: String) -> Result<(), Error> {
+    /// Leaves a batch out, if that is what the user wants and it isn't too many.
+    fn leave_out(&mut self, cause: String) -> Result<(), Error> {
         let place = self.next_place();
         if self.config.on_nan != OnNan::Skip {
             return Err(place.diverged(cause));
@@ -145,7 +146,6 @@ impl Learner<'_> {
         if self.progress.left_out.iter().filter(|left| left.epoch == place.epoch).count() >= most {
             return Err(place.diverged(format!("{cause} ({most} batches of this epoch were left out before)")));
         }
-        self.model = before;
         let Place { step, epoch, batch } = place;
         self.notes.push(format!("batch {batch} of epoch {epoch} is left out (step {step}): {cause}"));
         self.progress.left_out.push(LeftOut { step, epoch, batch, cause });

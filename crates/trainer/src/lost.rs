@@ -1,37 +1,23 @@
 //! A device that fails in the middle of the work. Runtimes of GPUs panic where a driver resets or a card goes away, and where memory ends;
 //! here that becomes an error like any other, and what was saved before is all that is needed to go on elsewhere.
 
-use std::any::Any;
-use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
-
 use burn::tensor::Device;
 use data::Dataset;
+use device::is_memory;
 
 use crate::memory::{Estimate, readable};
-use crate::{Error, TrainConfig};
+use crate::{Error, Job, TrainConfig};
 
 /// Does `work`, which computes on `device`. A panic that the device had no part in goes on as one: it is a mistake of ours.
 pub(crate) fn attended<T>(device: &Device, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|cause| match failure(device, &*cause) {
-        Some(what) => Err(Error::Device(what)),
-        None => panic::resume_unwind(cause),
-    })
+    device::attended(device, work).unwrap_or_else(|lost| Err(Error::Device(lost.what)))
 }
 
-/// What the device has to do with a panic: it says that memory ended, or it doesn't compute any more.
-fn failure(device: &Device, cause: &(dyn Any + Send)) -> Option<String> {
-    let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
-    let gone = device::computes(device).err();
-    (gone.is_some() || is_memory(&text)).then(|| device::one_line(&text))
-}
-
-/// `error` with what the user can do about it: where memory ended, how much a step takes; else that `run` can go on elsewhere.
-pub(crate) fn advised(error: Error, config: &TrainConfig, dataset: &Dataset, outputs: usize, run: &Path) -> Error {
-    match if_memory(error, config, dataset, outputs) {
+/// `error` with what the user can do about it: where memory ended, how much a step takes; else that the run can go on elsewhere.
+pub(crate) fn advised(error: Error, job: &Job<'_>) -> Error {
+    match if_memory(error, job.config, &job.dataset, job.task.outputs(), job.ranks.size()) {
         Error::Device(what) => {
-            let (what, run) = (device::one_line(&what), run.display());
+            let (what, run) = (device::one_line(&what), job.run.path().display());
             Error::Device(format!("{what} (what was saved is whole: `trainer resume {run} --device cpu` goes on)"))
         }
         error => error,
@@ -39,12 +25,12 @@ pub(crate) fn advised(error: Error, config: &TrainConfig, dataset: &Dataset, out
 }
 
 /// `error`, or, where a device says that its memory ended, how much a step takes and what to try.
-pub(crate) fn if_memory(error: Error, config: &TrainConfig, dataset: &Dataset, outputs: usize) -> Error {
+pub(crate) fn if_memory(error: Error, config: &TrainConfig, dataset: &Dataset, outputs: usize, ranks: usize) -> Error {
     let what = match error {
         Error::Device(what) if is_memory(&what) => what,
         error => return error,
     };
-    let step = Estimate::of(config, dataset, outputs, 0)
+    let step = Estimate::of_rank(config, dataset, outputs, 0, ranks)
         .map_or_else(|_| "an unknown amount".into(), |all| readable(all.total()));
     let (batch, half) = (config.batch, config.batch / 2);
     let advice = match half {
@@ -57,12 +43,15 @@ pub(crate) fn if_memory(error: Error, config: &TrainConfig, dataset: &Dataset, o
     ))
 }
 
-/// Whether a runtime says that memory ended. They do so in their own words: CubeCL's errors and wgpu's.
-fn is_memory(text: &str) -> bool {
-    let text = text.to_lowercase();
-    ["outofmemory", "out of memory", "out-of-memory", "out of device memory", "buffertoobig", "can't allocate buffer"]
-        .iter()
-        .any(|words| text.contains(words))
+/// `error`, or, where a device says that its memory ended, that `samples` at once are too many.
+pub(crate) fn if_too_many(error: Error, samples: usize) -> Error {
+    match error {
+        Error::Device(what) if is_memory(&what) => Error::Memory(format!(
+            "the device has too little memory for {samples} samples at once ({}); try a smaller --batch, or --device cpu",
+            device::one_line(&what)
+        )),
+        error => error,
+    }
 }
 
 #[cfg(test)]
@@ -74,12 +63,17 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_ours_stays_one_where_the_device_still_computes() {
-        let outcome = panic::catch_unwind(|| attended::<()>(&cpu(), || panic!("index out of bounds")));
-        assert_eq!(outcome.unwrap_err().downcast_ref::<&str>(), Some(&"index out of bounds"));
-        assert!(matches!(attended(&cpu(), || Ok(3)), Ok(3)));
+    fn an_error_stays_what_it_is() {
         let error = attended::<()>(&cpu(), || Err(Error::Config("x".into()))).unwrap_err();
-        assert_eq!(error.to_string(), "x");
+        assert_eq!(if_too_many(error, 9).to_string(), "x");
+    }
+
+    #[test]
+    fn too_many_samples_at_once_are_7() {
+        let error = attended::<()>(&cpu(), || panic!("out of device memory")).unwrap_err();
+        let error = if_too_many(error, 256);
+        let says = "the device has too little memory for 256 samples at once (out of device memory); try a smaller --batch, or --device cpu";
+        assert_eq!((error.exit_code(), error.to_string().as_str()), (7, says));
     }
 
     #[test]
@@ -91,8 +85,11 @@ mod tests {
             TrainConfig::new(models::ModelConfig::preset("mlp").unwrap()),
         );
         config.batch = 64;
-        let run = Path::new("runs/digits");
-        let error = advised(error, &config, &dataset, 10, run);
+        let runs = tempfile::tempdir().unwrap();
+        let run = crate::RunFolder::create(runs.path(), "digits").unwrap();
+        let task = tasks::Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap();
+        let job = Job::new(&config, task, dataset.into(), cpu(), &run);
+        let error = advised(error, &job);
         assert_eq!(error.exit_code(), 7, "{error}");
         let text = error.to_string();
         assert!(
@@ -103,8 +100,10 @@ mod tests {
                 && text.ends_with("try --batch 32 with --accumulate 2, or --halve-batch, which learn the same"),
             "{text}"
         );
-        let lost = advised(Error::Device("Unknown: the driver\nwas reset".into()), &config, &dataset, 10, run);
-        let says = "the driver was reset (what was saved is whole: `trainer resume runs/digits --device cpu` goes on)";
-        assert!(lost.exit_code() == 1 && lost.to_string().contains(says), "{lost}");
+        let lost = advised(Error::Device("Unknown: the driver\nwas reset".into()), &job);
+        let [says, goes_on] =
+            ["the driver was reset (what was saved is whole: `trainer resume ", "digits --device cpu` goes on)"];
+        let text = lost.to_string();
+        assert!(lost.exit_code() == 1 && text.contains(says) && text.contains(goes_on), "{text}");
     }
 }

@@ -14,6 +14,7 @@ use tasks::Task;
 pub use curve::{Curve, Point, Suggestion};
 
 use crate::learner::{Learner, Share};
+use crate::lost::{attended, if_memory};
 use crate::train::{beginning, check_batches, resident, training};
 use crate::{Error, Event, TrainConfig};
 
@@ -97,6 +98,11 @@ impl RangeTest<'_> {
     pub fn run(&self, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Event)) -> Result<(Curve, Stopped), Error> {
         self.range.check()?;
         self.config.check()?;
+        let outcome = attended(&self.device, || self.rates(stop, on_event));
+        outcome.map_err(|error| if_memory(error, self.config, &self.dataset, self.task.outputs(), 1))
+    }
+
+    fn rates(&self, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut(Event)) -> Result<(Curve, Stopped), Error> {
         let Self { config, dataset, task, device, range } = self;
         let loader = training(config, dataset).resident(resident(config, dataset, device)?);
         check_batches(config, &loader, dataset.split.train.len())?;

@@ -19,9 +19,10 @@ use crate::evaluate::{golden, validate_until};
 use crate::keeper::Keeper;
 use crate::learner::Learner;
 use crate::lost::{advised, attended};
-use crate::memory::MEASURED;
+use crate::memory::{MEASURED, readable};
 use crate::{
-    Best, Change, Checkpoint, EpochSummary, Error, Event, Job, LeftOut, OnNan, Progress, RunFolder, Seen, TrainConfig,
+    Best, Change, Checkpoint, EpochSummary, Error, Event, Job, LeftOut, OnNan, Progress, Ranks, RunFolder, Seen,
+    TrainConfig,
 };
 
 /// The batches that train.
@@ -30,14 +31,42 @@ pub(crate) fn training(config: &TrainConfig, dataset: &Arc<Dataset>) -> Loader {
     loader.floats().shuffled(config.seed).augmented(config.augment, config.seed).whole(config.drop_last)
 }
 
-/// The data set on the device, where the settings say so: for the batches that train, and for those that are measured.
+/// The data set on the device, where the settings say so: for the batches that train, and for those that are measured. Waits until it is there.
 pub(crate) fn resident(
     config: &TrainConfig,
     dataset: &Dataset,
     device: &Device,
 ) -> Result<Option<Arc<Resident>>, Error> {
-    let there = config.resident.then(|| Resident::new(dataset, &config.augment, device));
-    Ok(there.transpose()?.map(Arc::new))
+    if !config.resident {
+        return Ok(None);
+    }
+    let there = attended(device, || {
+        let there = Resident::new(dataset, &config.augment, device)?;
+        device.sync().map_err(|error| Error::Device(format!("{error:?}")))?;
+        Ok(Some(Arc::new(there)))
+    });
+    there.map_err(|error| match error {
+        Error::Device(what) if device::is_memory(&what) => {
+            let bytes = Resident::bytes(dataset, &config.augment).map_or_else(|_| "it".to_owned(), readable);
+            let what = device::one_line(&what);
+            Error::Memory(format!(
+                "--data-on device: the device has too little memory for the data set, {bytes} ({what}); give --data-on host"
+            ))
+        }
+        error => error,
+    })
+}
+
+/// Samples on which nothing is learned, in batches: validation needs no gradients, so that they can be larger at the same memory.
+pub(crate) fn held_out(
+    config: &TrainConfig,
+    dataset: &Arc<Dataset>,
+    indices: &[u32],
+    ranks: &Ranks,
+    resident: Option<Arc<Resident>>,
+) -> Loader {
+    let loader = Loader::new(dataset.clone(), indices.to_vec(), config.batch.max(MEASURED * ranks.size()));
+    loader.part(ranks.rank(), ranks.size()).workers(config.workers).floats().resident(resident)
 }
 
 /// Refuses a training without a batch.
@@ -129,8 +158,8 @@ pub fn train(mut job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut
     job.config.check()?;
     let run = if job.ranks.is_first() { job.run.held()? } else { job.run.clone() };
     let mut resume = job.ranks.checkpoint(job.resume.take())?;
-    let told = |error| advised(error, job.config, &job.dataset, job.task.outputs(), job.run.path());
-    let there = attended(&job.device, || resident(job.config, &job.dataset, &job.device)).map_err(told)?;
+    let told = |error| advised(error, &job);
+    let there = resident(job.config, &job.dataset, &job.device).map_err(told)?;
     loop {
         let so_far = resume.as_ref().map(|checkpoint| checkpoint.progress.clone()).unwrap_or_default();
         let keep = || Keeper::new(&run, job.config, job.settings.clone(), resume.as_ref());
@@ -147,7 +176,8 @@ pub fn train(mut job: Job<'_>, stop: &dyn Fn() -> bool, on_event: &mut dyn FnMut
         }
         let beginning = beginning?;
         let known = Known { rollbacks: so_far.rollbacks, changes: so_far.changes, beginning };
-        resume = Some(divergence::answer(&job, error, known, stop, on_event)?);
+        let answer = attended(&job.device, || divergence::answer(&job, error, known, stop, on_event));
+        resume = Some(answer.map_err(told)?);
     }
 }
 
@@ -163,11 +193,7 @@ fn go_on(
     let Job { config, dataset, task, device, run, provenance, ranks, .. } = job;
     let split = &dataset.split;
     let training = job.training().resident(resident.clone());
-    // Validation needs no gradients, so its batches can be larger at the same memory.
-    let held_out = |indices: &[u32]| {
-        let loader = Loader::new(dataset.clone(), indices.to_vec(), config.batch.max(MEASURED * ranks.size()));
-        loader.part(ranks.rank(), ranks.size()).workers(config.workers).floats().resident(resident.clone())
-    };
+    let held_out = |indices: &[u32]| held_out(config, dataset, indices, ranks, resident.clone());
     check_batches(config, &training, split.train.len())?;
     if config.batch < ranks.size() {
         let (batch, ranks) = (config.batch, ranks.size());

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use data::{Dataset, Target};
+use data::Target;
 use models::{Model, ModelConfig, Pass};
 use tasks::{Classification, Regression, RegressionLoss, Task};
 
-use crate::lost::{attended, if_memory};
+use crate::lost::{attended, if_too_many};
 use crate::optimizer::{Optimizer, OptimizerConfig};
-use crate::train::resident;
-use crate::{Error, TrainConfig, evaluate};
+use crate::{Error, evaluate};
 
 /// How long the first of something took, and how long the last.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -48,6 +47,16 @@ pub fn warm(
     batch: usize,
     device: &Device,
 ) -> Result<Warmth, Error> {
+    attended(device, || steps(model, input, outputs, batch, device)).map_err(|error| if_too_many(error, batch))
+}
+
+fn steps(
+    model: &ModelConfig,
+    input: &data::InputSpec,
+    outputs: usize,
+    batch: usize,
+    device: &Device,
+) -> Result<Warmth, Error> {
     let [channels, height, width] = input.shape();
     let mut model = model.init(input, outputs, 0, &device.clone().autodiff())?;
     let task = task(outputs);
@@ -67,23 +76,6 @@ pub fn warm(
         predictions.push(from.elapsed());
     }
     Ok(Warmth { train: latency(&steps), predict: latency(&predictions) })
-}
-
-/// Takes one step of training with `config`'s batch, of samples of nothing, beside a data set that lies on the device; for whoever wants to know
-/// whether it fits before anything is made.
-///
-/// # Errors
-/// [`Error::Memory`] where the device's memory ends, with what the estimate says; [`Error::Device`] where it fails otherwise.
-pub fn rehearse(config: &TrainConfig, dataset: &Dataset, outputs: usize, device: &Device) -> Result<(), Error> {
-    let outcome = attended(device, || {
-        let _beside = resident(config, dataset, device)?;
-        let device = device.clone().autodiff();
-        let model = config.model.init(&dataset.input, outputs, 0, &device)?.trained_in(config.precision);
-        let [channels, height, width] = dataset.input.shape();
-        let inputs = Tensor::<4>::zeros([config.batch, channels, height, width], &device);
-        learn(model, &mut Optimizer::new(&config.optimizer, HashMap::new()), inputs, &task(outputs), 0).map(drop)
-    });
-    outcome.map_err(|error| if_memory(error, config, dataset, outputs))
 }
 
 /// One update, and a wait for the device.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
-use data::OpenOptions;
+use data::{Loader, OpenOptions};
 use device::Selected;
 use models::{Model, ModelConfig, ModelFile, Pass};
 use program::{ends, trainer};
@@ -21,7 +21,7 @@ use serde_json::Value;
 use tasks::Task;
 use trainer::ema::Ema;
 use trainer::optimizer::{Optimizer, OptimizerConfig};
-use trainer::parity::{Part, parity};
+use trainer::parity::{self, Part, parity};
 use trainer::{Checkpoint, Error, Event, Job, RunFolder, Seen, TrainConfig};
 
 /// The GPU, if there is one.
@@ -108,8 +108,12 @@ fn without_a_driver_it_is_an_error_and_a_run_goes_on_elsewhere() {
     ends(resume(&["--epochs", "2", "--device", "cpu"]), 0, "");
 }
 
-/// A small network that has everything: convolutions, batch normalisation, dropout.
+/// A small network that has everything: convolutions, batch normalisation, dropout. The run is called like the device.
 fn train(folder: &Path, device: &str, more: &[&str]) -> PathBuf {
+    named(folder, device, device, more)
+}
+
+fn named(folder: &Path, name: &str, device: &str, more: &[&str]) -> PathBuf {
     let arguments = [
         "train",
         "digits",
@@ -133,12 +137,12 @@ fn train(folder: &Path, device: &str, more: &[&str]) -> PathBuf {
         "--runs",
         "runs",
         "--name",
-        device,
+        name,
         "--device",
         device,
     ];
     ends(trainer(folder, &[&arguments[..], more].concat()), 0, "");
-    folder.join("runs").join(device)
+    folder.join("runs").join(name)
 }
 
 fn accuracy(run: &Path) -> f64 {
@@ -196,6 +200,79 @@ fn a_run_goes_on_where_the_other_device_left_it() {
         let results = fs::read_to_string(run.join("results.csv")).unwrap();
         assert_eq!(results.lines().count(), 3, "{results}");
     }
+}
+
+#[test]
+fn a_data_set_that_lies_on_it_and_half_precision_learn_as_well() {
+    let Some(gpu) = gpu() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let run =
+        |name: &str, more: &[&str]| named(scratch.path(), name, "wgpu", &[&["--augment", "light"], more].concat());
+    let short = ["--limit", "400", "--epochs", "1", "--optimizer", "sgd", "--lr", "0.01", "--data-on"];
+    let [there, here] = ["device", "host"].map(|on| weights(&run(on, &[&short[..], &[on]].concat())));
+    for (name, expected) in &here {
+        let apart = kernels::difference(&there[name], expected);
+        assert!(apart < 1e-5, "`{name}` by {apart:.1e}: batches that are made on the device are those of the host");
+    }
+    for precision in ["f16", "bf16"].into_iter().filter(|name| gpu.card.precision.contains(name)) {
+        let whole = ["--epochs", "6", "--data-on", "device", "--precision", precision];
+        let accuracy = accuracy(&run(precision, &whole));
+        println!("accuracy in {precision}: {accuracy}");
+        assert!(accuracy >= 0.96, "{precision}: {accuracy}");
+    }
+}
+
+/// A network of which a batch of 64 has outputs of 144 MiB, more than what lavapipe gives at once.
+const WIDE: [&str; 14] = [
+    "digits",
+    "--imgsz",
+    "96",
+    "--filters",
+    "64",
+    "--hidden",
+    "8",
+    "--limit",
+    "90",
+    "--epochs",
+    "1",
+    "--device",
+    "wgpu",
+    "--quiet",
+];
+
+#[test]
+fn a_batch_that_is_too_large_is_7_and_its_half_is_taken_where_that_is_asked_for() {
+    if gpu().is_none_or(|gpu| gpu.card.kind != device::Kind::Software) {
+        return eprintln!("skipped: how much memory a real GPU gives at once is its own");
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let wide = |more: &[&str]| trainer(scratch.path(), &[&["train"], &WIDE[..], more].concat());
+    let says = "--batch: the device has too little memory for a step of 64 samples, which takes about ";
+    ends(wide(&["--batch", "64"]), 7, says);
+    ends(wide(&["--batch", "64", "--halve-batch", "--name", "half"]), 0, "");
+    let args = fs::read_to_string(scratch.path().join("runs/half/args.toml")).unwrap();
+    assert!(args.contains("batch = 32\n") && args.contains("accumulate = 2\n"), "{args}");
+    assert!(!args.contains("halve"), "what was asked is answered: {args}");
+    let eval = ["eval", "runs/half", "--on", "all", "--device", "wgpu", "--batch", "64"];
+    ends(trainer(scratch.path(), &eval), 7, "the device has too little memory for 64 samples at once (");
+}
+
+#[test]
+fn a_rehearsal_leaves_no_memory_taken() {
+    let Some(gpu) = gpu() else { return };
+    let dataset = Arc::new(data::open(Path::new("digits"), &OpenOptions::default()).unwrap());
+    let config = TrainConfig {
+        batch: 64,
+        accumulate: 3,
+        ema: Some(0.9),
+        ..TrainConfig::new(ModelConfig::preset("cnn").unwrap())
+    };
+    let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap();
+    let Some(before) = gpu.device.memory_pool_usage() else { return eprintln!("skipped: the device doesn't say") };
+    trainer::rehearse(&config, &dataset, &task, &gpu.device).unwrap();
+    let after = gpu.device.memory_pool_usage().unwrap();
+    println!("{before:?} before, {after:?} after");
+    assert!(after.bytes_reserved <= before.bytes_reserved.max(1 << 20), "{before:?} before, {after:?} after");
 }
 
 /// The last weights by name.
@@ -261,19 +338,33 @@ fn a_device_that_is_lost_ends_the_run_with_its_checkpoint_whole() {
     let run = RunFolder::create(scratch.path(), "run").unwrap();
     let options = OpenOptions { limit: Some(200), ..OpenOptions::default() };
     let dataset = Arc::new(data::open(Path::new("digits"), &options).unwrap());
-    let config = TrainConfig { epochs: 3, batch: 8, ..TrainConfig::new(ModelConfig::preset("mlp").unwrap()) };
+    let config =
+        TrainConfig { epochs: 3, batch: 8, resident: true, ..TrainConfig::new(ModelConfig::preset("mlp").unwrap()) };
     let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap();
+    let model = config.model.init(&dataset.input, task.outputs(), 1, &device).unwrap();
     let pull = |seen: Seen<'_>| {
         if seen.epoch == 2 {
             setup.device.destroy();
         }
     };
-    let job = Job { watch: Some(&pull), ..Job::new(&config, task.clone(), dataset.clone(), device, &run) };
+    let job = Job { watch: Some(&pull), ..Job::new(&config, task.clone(), dataset.clone(), device.clone(), &run) };
     let error = trainer::train(job, &|| false, &mut |_: Event| ()).unwrap_err();
     println!("{error}");
     assert!(matches!(error, Error::Device(_)) && error.exit_code() == 1, "{error:?}");
+    // Whatever asks it next is told, too.
+    let loader = Loader::new(dataset.clone(), vec![0, 1, 2], 3);
+    let measured = trainer::evaluate(&model, &task, &loader, &device);
+    assert!(matches!(measured, Err(Error::Device(_))), "{measured:?}");
+    let warmed = trainer::warm(&config.model, &dataset.input, task.outputs(), 8, &device);
+    assert!(matches!(warmed, Err(Error::Device(_))), "{warmed:?}");
+    let rehearsed = trainer::rehearse(&config, &dataset, &task, &device);
+    assert!(matches!(rehearsed, Err(Error::Device(_))), "{rehearsed:?}");
+    // What failed is no wrong number, to be remembered.
+    let found = parity::short(&device, &device::select("flex").unwrap().device);
+    assert!(found.is_err(), "{found:?}");
     let (checkpoint, notes) = Checkpoint::load_newest(&run.checkpoints()).unwrap();
     assert_eq!((checkpoint.progress.epoch, notes.len()), (1, 0), "what the first epoch saved");
+    let config = TrainConfig { resident: false, ..config };
     let cpu = device::select("cpu").unwrap().device;
     let job = Job { resume: Some(checkpoint), ..Job::new(&config, task, dataset, cpu, &run) };
     let report = trainer::train(job, &|| false, &mut |_: Event| ()).unwrap();

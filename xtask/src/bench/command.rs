@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
+use super::Options;
 use crate::workspace::{self, build};
 
 /// Package, example, and what it does.
@@ -16,11 +17,15 @@ const SCRIPTS: [(&str, &[&str]); 2] =
 /// What the libraries below take their number of threads from.
 const THREADS: [&str; 4] = ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"];
 
+/// Where examples and scripts read which device to compute on.
+const DEVICE: &str = "BENCH_DEVICE";
+
 /// A process that can be started more than once.
 pub(crate) struct Peer {
     program: PathBuf,
     arguments: Vec<String>,
     threads: usize,
+    device: String,
 }
 
 impl Peer {
@@ -29,6 +34,7 @@ impl Peer {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         set_threads(&mut command, self.threads);
+        command.env(DEVICE, &self.device);
         command
     }
 }
@@ -38,19 +44,29 @@ pub(crate) fn set_threads(command: &mut Command, threads: usize) {
     command.envs(THREADS.map(|name| (name, threads.to_string())));
 }
 
-/// Ours, and with `python` the peers: those that do any of what is `needed`.
-pub(crate) fn all(needed: &[&str], python: Option<&str>, threads: usize) -> Result<Vec<Peer>> {
+/// Ours, and with a Python the peers: those that do any of what is `needed`.
+pub(super) fn all(needed: &[&str], options: &Options) -> Result<Vec<Peer>> {
     let does = |what: &[&str]| what.iter().any(|what| needed.contains(what));
+    let (threads, device) = (options.threads, options.device.as_deref().unwrap_or("cpu"));
+    let peer = |program, arguments| Peer { program, arguments, threads, device: device.to_owned() };
+    let features = options.features.iter().flat_map(|list| ["--features", list]);
     let ours = EXAMPLES.iter().filter(|(.., what)| does(what)).map(|(package, example, _)| {
-        let program = build(&["-p", package, "--example", example], example)?;
-        Ok(Peer { program, arguments: Vec::new(), threads })
+        let selection = ["-p", package, "--example", example].into_iter().chain(features.clone());
+        Ok(peer(build(&selection.collect::<Vec<_>>(), example)?, Vec::new()))
     });
     let mut peers = ours.collect::<Result<Vec<_>>>()?;
-    for (script, _) in SCRIPTS.iter().filter(|(_, what)| python.is_some() && does(what)) {
-        let program = PathBuf::from(python.unwrap_or_default());
-        peers.push(Peer { program, arguments: script_arguments(script, &[&threads.to_string()]), threads });
+    for (script, _) in SCRIPTS.iter().filter(|(_, what)| does(what)) {
+        let Some(python) = &options.peers else { break };
+        // ONNX Runtime's packages for GPUs are others.
+        if is_cpu(device) || *script == "torch_peer.py" {
+            peers.push(peer(python.into(), script_arguments(script, &[&threads.to_string()])));
+        }
     }
     Ok(peers)
+}
+
+fn is_cpu(device: &str) -> bool {
+    ["cpu", "flex", "ndarray"].contains(&device)
 }
 
 /// What Python is given to run a peer's script, without leaving bytecode beside it.

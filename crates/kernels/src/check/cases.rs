@@ -159,7 +159,8 @@ fn adam_steps(lab: &Lab) -> Outcome {
         (param, averages) = (next, Some(moved));
     }
     let output = std::iter::once(param).chain(averages.into_iter().flatten());
-    Outcome { output: output.flat_map(values).collect(), gradients: Vec::new() }
+    let output = output.map(values).collect::<Result<Vec<_>, _>>();
+    Outcome { output: output.map(|all| all.concat()), gradients: Vec::new() }
 }
 
 /// Three steps of SGD with Nesterov's momentum and weight decay: the parameters.

@@ -130,14 +130,13 @@ fn line(check: &Check) -> String {
 
 /// Keeps the answer for `auto`, and ends with it.
 fn verdict(chosen: &Selected, checks: &[Check]) -> Result<u8> {
-    let wrong: Vec<_> = checks.iter().filter(|check| !check.passed()).collect();
-    let what = wrong.first().map(|first| {
-        format!("{} of {} checks, such as {} `{}`", wrong.len(), checks.len(), first.part.name(), first.name)
-    });
-    if let Err(error) = device::remember(chosen, what.clone().map_or(Ok(()), Err)) {
+    // What would be another answer another time is not kept.
+    let found = parity::verdict(&chosen.device, checks)
+        .map_err(|why| Failure::with(code::INTERNAL, anyhow!("{} failed while it was checked: {why}", chosen.name)))?;
+    if let Err(error) = device::remember(chosen, found.clone()) {
         stream::tell(format_args!("note     the answer cannot be kept for --device auto: {error}"));
     }
-    let Some(what) = what else { return Ok(0) };
+    let Err(what) = found else { return Ok(0) };
     let advice = "update its driver, or choose another --device";
     Err(Failure::with(code::TARGET_MISSED, anyhow!("{} computes something else: {what}; {advice}", chosen.name)))
 }

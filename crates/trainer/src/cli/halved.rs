@@ -1,8 +1,11 @@
 //! `--halve-batch`: where memory holds no step of the batch that was asked for, half of it, and twice as many batches for an update. That learns
 //! the same, but for what normalises by the batch. Decided before anything is written, so that the run records what it really does.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use data::Dataset;
+use device::Selected;
 use tasks::Task;
 use trainer::memory::Estimate;
 use trainer::{Error, Ranks};
@@ -14,15 +17,25 @@ use super::{chosen, residence, settle, stream};
 ///
 /// # Errors
 /// Exit 7 where not even one sample for each rank fits.
-pub(super) fn fitted(mut options: Options, dataset: &Dataset, ranks: &Ranks, quiet: bool) -> Result<Options> {
+pub(super) fn fitted(mut options: Options, dataset: &Arc<Dataset>, ranks: &Ranks, quiet: bool) -> Result<Options> {
     // It has been answered, once it has: a run that goes on keeps its batch.
     if options.halve_batch.take() != Some(true) {
         return Ok(options);
     }
     let asked = options.batch;
-    while let Err(error) = fits(&options, dataset, ranks)? {
+    let (device, _) = chosen::for_training(&options, settle::config(&options, dataset)?.precision, ranks)?;
+    // Before anything is tried: a runtime may keep what it was given once.
+    let available = chosen::available(&device);
+    loop {
+        let found = fits(&options, dataset, ranks, (&device, available))?;
+        // All ranks share the batch.
+        if ranks.gather(Ok(vec![u8::from(found.is_ok())]))?.iter().all(|fits| fits == &[1]) {
+            break;
+        }
         if !halve(&mut options, ranks.size()) {
-            return Err(error.into());
+            found?;
+            // It is another's memory, which says so.
+            break;
         }
     }
     if options.batch != asked && !quiet {
@@ -35,17 +48,21 @@ pub(super) fn fitted(mut options: Options, dataset: &Dataset, ranks: &Ranks, qui
     Ok(options)
 }
 
-/// Whether a step fits into what the device has: by its estimate, and on a GPU by taking one.
-fn fits(options: &Options, dataset: &Dataset, ranks: &Ranks) -> Result<Result<(), Error>> {
+/// Whether a step fits into what is `available` of the device: by its estimate, and on a GPU by taking one.
+fn fits(
+    options: &Options,
+    dataset: &Arc<Dataset>,
+    ranks: &Ranks,
+    (device, available): (&Selected, Option<u64>),
+) -> Result<Result<(), Error>> {
     let mut config = settle::config(options, dataset)?;
     config.check()?;
-    let outputs = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?.outputs();
-    let (device, _) = chosen::for_training(options, config.precision, ranks)?;
-    let (there, _) = residence::settle(options, &config, dataset, &device)?;
+    let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
+    let (there, _) = residence::settle(options, &config, dataset, (device, available))?;
     config.resident = there > 0;
-    let frozen = trainer::initial::frozen(&config, &dataset.input, outputs, &device.device)?.frozen;
-    let step = Estimate::of_rank(&config, dataset, outputs, frozen, ranks.size())?;
-    if let Some(available) = chosen::available(&device)
+    let frozen = trainer::initial::frozen(&config, &dataset.input, task.outputs(), &device.device)?.frozen;
+    let step = Estimate::of_rank(&config, dataset, task.outputs(), frozen, ranks.size())?;
+    if let Some(available) = available
         && let Err(error) = step.check(available.saturating_sub(there))
     {
         return Ok(Err(error));
@@ -54,7 +71,7 @@ fn fits(options: &Options, dataset: &Dataset, ranks: &Ranks) -> Result<Result<()
         return Ok(Ok(()));
     }
     config.batch = config.batch.div_ceil(ranks.size());
-    match trainer::rehearse(&config, dataset, outputs, &device.device) {
+    match trainer::rehearse(&config, dataset, &task, &device.device) {
         Err(error @ Error::Memory(_)) => Ok(Err(error)),
         outcome => Ok(Ok(outcome?)),
     }

@@ -7,7 +7,6 @@ use device::{Kind, Selected};
 use trainer::memory::readable;
 use trainer::{Error, TrainConfig};
 
-use super::chosen;
 use super::failure::Failure;
 use super::options::Options;
 
@@ -18,15 +17,15 @@ const UNKNOWN: u64 = 256 << 20;
 /// Bytes that it takes at most anywhere: it is one buffer, and drivers need not have larger ones.
 const MOST: u64 = 1 << 30;
 
-/// Settles where the inputs of `dataset` lie: the bytes that they take on `device`, none on the host, and what is said of it.
+/// Settles where the inputs of `dataset` lie: the bytes that they take on `device`, of those that are `available`, none on the host, and what is
+/// said of it.
 pub(super) fn settle(
     options: &Options,
     config: &TrainConfig,
     dataset: &Dataset,
-    device: &Selected,
+    (device, available): (&Selected, Option<u64>),
 ) -> Result<(u64, Option<String>)> {
     let bytes = Resident::bytes(dataset, &config.augment);
-    let available = chosen::available(device);
     match options.data_on.as_deref().unwrap_or("auto") {
         "host" => Ok((0, Some("inputs   on the host".to_owned()))),
         "device" => {

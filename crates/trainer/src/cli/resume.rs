@@ -208,8 +208,10 @@ fn catch_up(options: &mut Options, checkpoint: &Checkpoint) {
     if let Some(precision) = lags("precision", options.precision.clone()) {
         options.precision = Some(precision);
     }
-    let device = options.device.as_deref().and_then(|name| Some(device::select(name).ok()?.name));
-    if let Some(device) = lags("device", device) {
+    // What it is called here is asked of the device itself, unless nobody wants to know: it may be gone.
+    let full_name = |name: &String| chosen::device(name).map_or_else(|_| name.clone(), |device| device.name);
+    let changed = checkpoint.progress.changes.iter().any(|change| change.setting == "device");
+    if let Some(device) = lags("device", options.device.as_ref().filter(|_| changed).map(full_name)) {
         options.device = Some(device);
     }
 }

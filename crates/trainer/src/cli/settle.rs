@@ -141,8 +141,10 @@ pub(crate) fn fill(mut options: Options, dataset: &Dataset) -> Result<Options> {
 fn batch(options: &Options, dataset: &Dataset, budget: Option<u64>) -> Result<usize> {
     let device = chosen::device(options.device.as_deref().unwrap_or("auto"))?;
     if device.name != "flex" {
-        let what =
-            format!("how much a step takes on `{}`, or how much there is, is not known; give --batch N", device.name);
+        let what = format!(
+            "how much a step takes on `{}`, or how much there is, is not known; give --batch N, with --halve-batch if it may be less",
+            device.name
+        );
         return Err(Failure::usage(anyhow!("--batch auto: {what}")));
     }
     let unknown =

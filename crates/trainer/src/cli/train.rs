@@ -70,8 +70,8 @@ pub(crate) fn layered(flags: Options, recipe: Option<&Path>) -> Result<Options> 
 }
 
 /// The data that options name, and the options with every default filled in; says what was chosen of them by the machine.
-pub(crate) fn settled(options: Options, ranks: &Ranks, quiet: bool) -> Result<(Options, Dataset)> {
-    let dataset = settle::open(&options)?;
+pub(crate) fn settled(options: Options, ranks: &Ranks, quiet: bool) -> Result<(Options, Arc<Dataset>)> {
+    let dataset = Arc::new(settle::open(&options)?);
     let chosen = matches!(options.batch, Some(Batch::Auto(_)));
     let options = settle::fill(options, &dataset)?;
     if let Some(Batch::Size(size)) = options.batch.filter(|_| chosen && !quiet) {
@@ -118,17 +118,19 @@ impl Sitting {
     /// Settles everything that can fail before a folder is made, and says what was found.
     pub(crate) fn prepare(
         options: &Options,
-        dataset: Dataset,
+        dataset: impl Into<Arc<Dataset>>,
         watch: Watch,
         output: Output,
         ranks: &Ranks,
     ) -> Result<Self> {
+        let dataset = dataset.into();
         let mut config = settle::config(options, &dataset)?;
         config.check()?;
         let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss)?;
         config.target = options.target.as_deref().map(|text| task.goal(text)).transpose()?;
         let (device, spoken) = chosen::for_training(options, config.precision, ranks)?;
-        let (there, lies) = residence::settle(options, &config, &dataset, &device)?;
+        let available = chosen::available(&device);
+        let (there, lies) = residence::settle(options, &config, &dataset, (&device, available))?;
         config.resident = there > 0;
         let mut bar = Bar::new(report::unit(&dataset.input), watch.quiet);
         for line in report::statement(&dataset) {
@@ -142,7 +144,7 @@ impl Sitting {
         for line in initial::rates(&config, &frozen) {
             bar.draw(&Event::Note(line));
         }
-        if let Some(available) = chosen::available(&device) {
+        if let Some(available) = available {
             let step = memory::Estimate::of_rank(&config, &dataset, task.outputs(), frozen.frozen, ranks.size())?;
             step.check(available.saturating_sub(there))?;
             bar.draw(&Event::Note(format!(
@@ -156,7 +158,7 @@ impl Sitting {
         Ok(Self {
             options: options.clone(),
             config,
-            dataset: Arc::new(dataset),
+            dataset,
             task,
             device,
             bar,
@@ -181,7 +183,7 @@ impl Sitting {
     pub(crate) fn begin(&self, runs: &Path, name: &str) -> Result<(RunFolder, Settings)> {
         let args = self.options.to_toml()?;
         let made_from = self.made_from(&args)?;
-        ranks::compare(&self.ranks, &made_from, settings::without_split(&self.options, &self.device.name)?)?;
+        ranks::compare(&self.ranks, &made_from, self.common()?)?;
         if !self.ranks.is_first() {
             return Ok((RunFolder::elsewhere(), Settings::new()));
         }
@@ -207,8 +209,12 @@ impl Sitting {
 
     /// Compares what the ranks are about to do.
     pub(crate) fn meet(&self) -> Result<()> {
-        let settings = settings::without_split(&self.options, &self.device.name)?;
-        ranks::compare(&self.ranks, &self.made_from(&self.args()?)?, settings)
+        ranks::compare(&self.ranks, &self.made_from(&self.args()?)?, self.common()?)
+    }
+
+    /// The settings that ranks have in common: each has a device of its own, all of one backend.
+    fn common(&self) -> Result<Settings> {
+        settings::without_split(&self.options, self.device.backend.name())
     }
 
     /// Records which sample went where.

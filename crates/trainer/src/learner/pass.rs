@@ -117,8 +117,11 @@ impl Learner<'_> {
     ) -> Result<Option<GradientsParams>, Error> {
         match fate {
             Fate::Learned => return Ok(Some(gradients)),
-            Fate::NotLearned { .. } => self.model = unmoved.unwrap_or_else(|| self.model.clone()),
-            Fate::LeftOut(cause) => self.leave_out(unmoved.unwrap_or_else(|| self.model.clone()), cause)?,
+            Fate::NotLearned { .. } => {}
+            Fate::LeftOut(cause) => self.leave_out(cause)?,
+        }
+        if let Some(unmoved) = unmoved {
+            self.model = unmoved;
         }
         Ok(None)
     }

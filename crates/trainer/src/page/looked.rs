@@ -13,6 +13,7 @@ use report::{CHANNELS, Explained, Features, Filters, Maps, Overlay, Shown};
 use super::answered::Answered;
 use super::shown::{self, Words};
 use crate::Error;
+use crate::lost::attended;
 
 /// Samples whose answers are explained, and how many of them at most are mistakes.
 const EXPLAINED: usize = 12;
@@ -21,7 +22,7 @@ const WRONG: usize = 6;
 const BATCH: usize = 64;
 
 /// Of a network on images; `answered` is what it answered to samples, `sample` the position of what `shown` shows. What cannot be shown is
-/// noted.
+/// noted, and so is a device that fails.
 pub(super) fn features(
     model: &Model,
     dataset: &Arc<Dataset>,
@@ -32,6 +33,23 @@ pub(super) fn features(
     if !matches!(model.input(), InputSpec::Image(_)) {
         return None;
     }
+    let device = model.devices().into_iter().next()?;
+    match attended(&device, || Ok(look(model, dataset, answered, sample, notes))) {
+        Ok(features) => Some(features),
+        Err(error) => {
+            notes.push(format!("what the network looks at is not shown: {error}"));
+            None
+        }
+    }
+}
+
+fn look(
+    model: &Model,
+    dataset: &Arc<Dataset>,
+    answered: Option<&Answered<'_>>,
+    sample: Option<(u32, &Shown)>,
+    notes: &mut Vec<String>,
+) -> Features {
     let mut features = Features { filters: filters(model).into_iter().collect(), ..Features::default() };
     if let Some((index, shown)) = sample {
         match maps(model, dataset, index) {
@@ -45,7 +63,7 @@ pub(super) fn features(
             Err(error) => notes.push(format!("what counted for the answers is not shown: {error}")),
         }
     }
-    Some(features)
+    features
 }
 
 fn filters(model: &Model) -> Option<Filters> {

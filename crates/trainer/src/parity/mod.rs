@@ -12,6 +12,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use data::random::{Purpose, Random};
+use device::Found;
 
 /// What a check is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -86,18 +87,60 @@ impl Check {
 /// Compares `device` with `reference`, a CPU, part by part; each line is shown as soon as it is known. Always the same numbers. On a GPU most
 /// of the time goes into compiling its programs.
 pub fn parity(device: &Device, reference: &Device, show: &mut dyn FnMut(&Check)) -> Vec<Check> {
-    let mut checks = Vec::new();
-    let mut add = |check: Check| {
-        show(&check);
-        checks.push(check);
-    };
-    for check in kernels::check(device, reference) {
-        let (part, name) = (Part::Operation, check.operation.to_owned());
-        add(Check { part, name, output: check.output, gradient: check.gradient, failed: None });
+    parts(device, reference, &|_| true, show)
+}
+
+/// What is to be known of a device before it is taken unasked: all but networks by name and their training, which take most of the time and are
+/// made of the rest.
+///
+/// # Errors
+/// As [`verdict`].
+pub fn short(device: &Device, reference: &Device) -> Found {
+    let wanted = |part| ![Part::Preset, Part::Training].contains(&part);
+    verdict(device, &parts(device, reference, &wanted, &mut |_| ()))
+}
+
+/// What `checks` of `device` come to, in words.
+///
+/// # Errors
+/// That there is no answer which would hold another time: its memory ended, or it doesn't compute any more at all.
+pub fn verdict(device: &Device, checks: &[Check]) -> Found {
+    let wrong: Vec<_> = checks.iter().filter(|check| !check.passed()).collect();
+    let Some(first) = wrong.first() else { return Ok(Ok(())) };
+    if let Some(why) = wrong.iter().find_map(|check| check.failed.as_ref())
+        && (device::is_memory(why) || device::computes(device).is_err())
+    {
+        return Err(device::one_line(why));
     }
-    let (device, reference) = (device.clone().autodiff(), reference.clone().autodiff());
-    for Case { part, name, run } in cases() {
-        add(compare(part, name, &|on| run(on), &device, &reference));
+    let (count, all, part) = (wrong.len(), checks.len(), first.part.name());
+    Ok(Err(format!("{count} of {all} checks, such as {part} `{}`", first.name)))
+}
+
+fn parts(
+    device: &Device,
+    reference: &Device,
+    wanted: &dyn Fn(Part) -> bool,
+    show: &mut dyn FnMut(&Check),
+) -> Vec<Check> {
+    let [training, trained] = [device, reference].map(|device| device.clone().autodiff());
+    let operations = kernels::checked().filter(|_| wanted(Part::Operation)).map(|operation| {
+        let (part, name) = (Part::Operation, operation.operation.to_owned());
+        match answered(|| operation.check(device, reference)) {
+            Ok(found) => Check { part, name, output: found.output, gradient: found.gradient, failed: None },
+            Err(why) => Check { part, name, output: f64::INFINITY, gradient: None, failed: Some(why) },
+        }
+    });
+    let cases = cases().filter(|case| wanted(case.part));
+    let others = cases.map(|Case { part, name, run }| compare(part, name, &*run, &training, &trained));
+    let mut checks = Vec::new();
+    for check in operations.chain(others) {
+        show(&check);
+        // Of a device that is lost nothing more is to be heard.
+        let lost = check.failed.is_some() && device::computes(device).is_err();
+        checks.push(check);
+        if lost {
+            break;
+        }
     }
     checks
 }
@@ -141,9 +184,7 @@ fn compare(
     device: &Device,
     reference: &Device,
 ) -> Check {
-    // Runtimes of GPUs panic where the driver fails them; that is an answer too.
-    let found = panic::catch_unwind(AssertUnwindSafe(|| run(device))).unwrap_or_else(|cause| Err(said(&*cause)));
-    let (output, gradient, failed) = match (found, run(reference)) {
+    let (output, gradient, failed) = match (answered(|| run(device)), run(reference)) {
         (Ok(found), Ok(expected)) => (
             apart(&found.outputs, &expected.outputs, false).unwrap_or(f64::INFINITY),
             apart(&found.gradients, &expected.gradients, true),
@@ -152,6 +193,11 @@ fn compare(
         (Err(why), _) | (_, Err(why)) => (f64::INFINITY, None, Some(why)),
     };
     Check { part, name, output, gradient, failed }
+}
+
+/// What `work` comes to. Runtimes of GPUs panic where the driver fails them; that is an answer too.
+fn answered<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|cause| Err(said(&*cause)))
 }
 
 fn said(cause: &(dyn Any + Send)) -> String {
@@ -212,6 +258,30 @@ mod tests {
         let panics = |_: &Device| -> Result<Outcome, String> { panic!("device\n lost") };
         let check = compare(Part::Layer, "x".into(), &panics_first(panics), &cpu, &cpu);
         assert!(!check.passed() && check.failed.as_deref() == Some("device lost"), "{check:?}");
+    }
+
+    #[test]
+    fn a_wrong_number_is_an_answer_that_holds_and_memory_that_ended_is_none() {
+        let cpu = device::select("cpu").unwrap().device;
+        let check = |output, failed: Option<&str>| Check {
+            part: Part::Layer,
+            name: "x".into(),
+            output,
+            gradient: None,
+            failed: failed.map(str::to_owned),
+        };
+        assert_eq!(verdict(&cpu, &[check(0.0, None)]), Ok(Ok(())));
+        let wrong = Ok(Err("1 of 2 checks, such as layer `x`".to_owned()));
+        assert_eq!(verdict(&cpu, &[check(0.0, None), check(1.0, None)]), wrong);
+        assert_eq!(verdict(&cpu, &[check(0.0, None), check(f64::INFINITY, Some("no such shader"))]), wrong);
+        let short = verdict(&cpu, &[check(1.0, None), check(f64::INFINITY, Some("out of memory\n at x"))]);
+        assert_eq!(short, Err("out of memory at x".to_owned()));
+    }
+
+    #[test]
+    fn what_a_device_must_pass_unasked_is_all_but_networks_by_name() {
+        let cpu = device::select("cpu").unwrap().device;
+        assert_eq!(short(&cpu, &cpu), Ok(Ok(())));
     }
 
     /// Panics once, as a device does; answers the second time, as the reference.

@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Ranks;
 use crate::Error;
+use crate::evaluate::read;
 
 impl Ranks {
     /// Adds up the gradients of all ranks. A rank that has none of a parameter that learns, for it had no samples, has zeros.
@@ -16,10 +17,15 @@ impl Ranks {
         if self.size() == 1 {
             return Ok(grads);
         }
-        let mut pack = Pack { values: Vec::new(), grads };
+        let mut pack = Pack { rows: Vec::new(), grads };
         model.visit(&mut pack);
-        self.sum(&mut pack.values)?;
-        let mut unpack = Unpack { values: &pack.values, grads: GradientsParams::new() };
+        if pack.rows.is_empty() {
+            return Ok(pack.grads);
+        }
+        // One row on the device, so that a GPU is waited for once.
+        let mut values = read(Tensor::cat(pack.rows, 0))?;
+        self.sum(&mut values)?;
+        let mut unpack = Unpack { values: &values, grads: GradientsParams::new() };
         model.visit(&mut unpack);
         Ok(unpack.grads)
     }
@@ -30,25 +36,19 @@ fn learns<const D: usize>(param: &Param<Tensor<D>>) -> bool {
     param.val().is_require_grad()
 }
 
-/// Moves gradients into one row of numbers, in the module's order.
+/// Takes gradients as rows of numbers, in the module's order.
 struct Pack {
-    values: Vec<f32>,
+    rows: Vec<Tensor<1>>,
     grads: GradientsParams,
 }
 
 impl ModuleVisitor for Pack {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !learns(param) {
-            return;
+        if learns(param) {
+            let gradient = self.grads.remove::<D>(param.id).map(Tensor::without_autodiff);
+            let gradient = gradient.unwrap_or_else(|| param.val().without_autodiff().zeros_like());
+            self.rows.push(gradient.reshape([-1]));
         }
-        let end = self.values.len() + param.val().dims().iter().product::<usize>();
-        let data = self.grads.remove::<D>(param.id).map(Tensor::into_data);
-        match data.as_ref().map(TensorData::as_slice::<f32>) {
-            Some(Ok(values)) => self.values.extend_from_slice(values),
-            Some(Err(_)) => self.values.extend(data.iter().flat_map(TensorData::iter::<f32>)),
-            None => {}
-        }
-        self.values.resize(end, 0.0);
     }
 }
 
