@@ -8,8 +8,9 @@ use models::Model;
 use serde_json::Value;
 use tasks::{Calibration, Task};
 
+use crate::batches::training;
 use crate::learner::Learner;
-use crate::train::{beginning, training};
+use crate::train::beginning;
 use crate::{Answers, Checkpoint, Error, Progress, Ranks, RunFolder, Settings, TrainConfig};
 
 /// What an epoch leads to.

@@ -4,6 +4,7 @@
 //! prints, never exits, never chooses a device and never touches the network: the binary of the same name does.
 
 mod answers;
+mod batches;
 mod checkpoint;
 mod config;
 mod coverage;

@@ -13,9 +13,10 @@ use tasks::Task;
 
 pub use curve::{Curve, Point, Suggestion};
 
+use crate::batches::{check_batches, resident, training};
 use crate::learner::{Learner, Share};
 use crate::lost::{attended, if_memory};
-use crate::train::{beginning, check_batches, resident, training};
+use crate::train::beginning;
 use crate::{Error, Event, TrainConfig};
 
 /// Learning rates, in the order in which they are tried: evenly spaced on a logarithmic scale, both ends included.

@@ -6,9 +6,10 @@ use burn::tensor::Device;
 use data::Dataset;
 use tasks::Task;
 
+use crate::batches::{held_out, resident, training};
 use crate::evaluate::measure;
 use crate::lost::{attended, if_memory};
-use crate::train::{beginning, held_out, resident, training};
+use crate::train::beginning;
 use crate::{Error, OnNan, Ranks, TrainConfig};
 
 /// Learns from the first batches of a training by these settings, as many as show what it takes, and measures on a batch of held-out samples:

@@ -200,7 +200,7 @@ fn ranks_scale_the_loss_of_f16_alike_and_what_one_of_them_cannot_hold_is_learned
             if on_nan == OnNan::Skip {
                 learner = learner.watching(dataset.clone());
             }
-            let loader = crate::train::training(&config, &dataset).part(ranks.rank(), ranks.size());
+            let loader = crate::batches::training(&config, &dataset).part(ranks.rank(), ranks.size());
             learner.progress.loss_scale = Some(crate::LossScale { exponent: 30, good: 5 });
             for batch in loader.epoch(0) {
                 let share = learner.share(&loader, batch).unwrap();
@@ -242,7 +242,7 @@ fn a_sample_that_one_rank_cannot_read_ends_all_and_what_was_learned_is_saved() {
     let task = Task::for_targets(&dataset.targets, &dataset.split.train, &config.loss).unwrap();
     let mut broken = (*dataset).clone();
     // The last sample of the last batch of the first epoch, which rank 1 is to read.
-    let last = crate::train::training(&config, &dataset).epoch(0).last().unwrap().unwrap().indices.pop().unwrap();
+    let last = crate::batches::training(&config, &dataset).epoch(0).last().unwrap().unwrap().indices.pop().unwrap();
     let at = broken.split.train.iter().position(|&index| index == last).unwrap();
     broken.split.train = broken
         .split
@@ -266,5 +266,5 @@ fn a_sample_that_one_rank_cannot_read_ends_all_and_what_was_learned_is_saved() {
     let run = RunFolder::open(&scratch.path().join("run"));
     assert!(run.is_err(), "nothing wrote args.toml");
     let (saved, _) = crate::Checkpoint::load_newest(&scratch.path().join("run/checkpoints")).unwrap();
-    assert_eq!(saved.progress.batch + 1, crate::train::training(&config, &dataset).batches());
+    assert_eq!(saved.progress.batch + 1, crate::batches::training(&config, &dataset).batches());
 }
