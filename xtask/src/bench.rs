@@ -52,7 +52,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         found["start"] = startup::measure(options.threads)?;
     }
     if let Some(folder) = options.mnist.as_deref().filter(|_| wants("mnist")) {
-        found["mnist"] = recipe::measure(folder, options.peers.as_deref(), options.threads)?;
+        found["mnist"] = recipe::measure(folder, &options)?;
     }
     if let Some(photos) = options.photos.as_deref().filter(|_| wants("folder")) {
         found["folder"] = folder::measure(photos, options.peers.as_deref(), options.threads)?;
@@ -91,6 +91,15 @@ fn machine(options: &Options, servers: &[Server]) -> Value {
 }
 
 impl Options {
+    fn device(&self) -> &str {
+        self.device.as_deref().unwrap_or("cpu")
+    }
+
+    /// For cargo.
+    fn features(&self) -> impl Iterator<Item = &str> {
+        self.features.iter().flat_map(|list| ["--features", list])
+    }
+
     fn parse(words: &[&str]) -> Result<Self> {
         let mut options =
             Self { threads: std::thread::available_parallelism().map_or(1, usize::from), ..Self::default() };

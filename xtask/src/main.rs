@@ -19,9 +19,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy             house rules that no compiler knows: arrows between crates, file headers and lengths, names, features
   golden           reruns the scripts that made the golden numbers and compares; needs a Python with torch (PYTHON=...)
   bench [--peers PYTHON] [--only WHAT[:MODEL[:BATCH]],..] [--quick] [--json] [--mnist DIR] [--photos DIR] [--threads N]
+        [--device NAME] [--features LIST]
                    speed and memory of training and prediction against the same networks in plain Burn and, with a Python that
                    has xtask/peers/requirements.txt, in PyTorch and ONNX Runtime; WHAT is train, predict, memory,
-                   start, mnist or folder
+                   start, mnist or folder; --features wgpu,cuda --device cuda measures a GPU
   crash [--kills N] [--power N] [--faults N|all] [--seed N] [--json]
                    kills a run N times at random moments, a good part of them inside of a save; cuts its power at N moments and
                    rebuilds what the disk might hold; lets the system refuse every call in turn: each time it is resumed and must come

@@ -59,7 +59,7 @@ pub use norm::{batch_norm, batch_norm_train};
 #[cfg(feature = "flex")]
 pub use plan::Plan;
 pub use pool::{avg_pool2d, flatten, global_average, max_pool2d, subsample};
-pub use snapshot::snapshot;
+pub use snapshot::{runs_behind, snapshot};
 pub use step::{Adam, Sgd, Step, adam, adam_composed, blend, sgd, sgd_composed, sum_of_squares};
 #[cfg(not(feature = "flex"))]
 pub use unplanned::Plan;

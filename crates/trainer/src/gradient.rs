@@ -46,6 +46,32 @@ pub fn clip<M: Module>(
     Ok((grads, (limit / (norm + 1e-6)).min(1.0)))
 }
 
+/// Bounds the Euclidean norm of all gradients taken together by `limit`, as [`clip`] does, without waiting for the device: the norm, `[1]`, is for whoever
+/// reads it later. Gradients that have none come out as NaN or as zeros.
+pub(crate) fn clip_there<M: Module>(
+    model: &M,
+    mut grads: GradientsParams,
+    limit: f64,
+) -> (GradientsParams, Option<Tensor<1>>) {
+    struct Scale<'a>(&'a mut GradientsParams, Tensor<1>);
+    impl ModuleVisitor for Scale<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(grad) = self.0.remove::<D>(param.id) {
+                let factor = self.1.clone().reshape([1; D]);
+                self.0.register(param.id, grad.without_autodiff() * factor);
+            }
+        }
+    }
+    let squares = squares(model, &grads);
+    if squares.is_empty() {
+        return (grads, None);
+    }
+    let norm = Tensor::cat(squares, 0).sum().sqrt();
+    let factor = norm.clone().add_scalar(1e-6).recip().mul_scalar(limit).clamp_max(1.0);
+    model.visit(&mut Scale(&mut grads, factor));
+    (grads, Some(norm))
+}
+
 /// The Euclidean norm of all gradients of `model` taken together. Waits for the device once. Infinite or NaN if an element is, or if the
 /// sum of squares of one parameter leaves f32's range.
 pub fn norm<M: Module>(model: &M, grads: &GradientsParams) -> f64 {
@@ -188,5 +214,50 @@ impl ModuleVisitor for Merge<'_> {
             (None, None) => return,
         };
         self.mean.register(param.id, mean);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use data::{Filter, Fit, ImageSpec, InputSpec};
+    use models::{Model, ModelConfig, Pass};
+
+    use super::*;
+
+    fn cpu() -> Device {
+        device::select("cpu").unwrap().device.autodiff()
+    }
+
+    fn model() -> Model {
+        let (mean, std) = (vec![0.0], vec![1.0]);
+        let image = ImageSpec { channels: 1, height: 8, width: 8, fit: Fit::Crop, filter: Filter::Triangle, mean, std };
+        ModelConfig::preset("cnn").unwrap().init(&InputSpec::Image(image), 10, 1, &cpu()).unwrap()
+    }
+
+    fn gradients(model: &Model, scale: f64) -> GradientsParams {
+        let outputs = model.forward(Tensor::ones([3, 1, 8, 8], &cpu()), Pass::Train { seed: 1, step: 1, first: 0 });
+        GradientsParams::from_grads(outputs.square().sum().mul_scalar(scale).backward(), model)
+    }
+
+    #[test]
+    fn clipping_without_a_wait_is_clipping() {
+        let model = model();
+        let norm = self::norm(&model, &gradients(&model, 1.0));
+        for limit in [norm / 3.0, norm * 3.0] {
+            let (there, found) = clip_there(&model, gradients(&model, 1.0), limit);
+            let (_, scale) = clip(&model, gradients(&model, 1.0), Some(limit), None).unwrap();
+            let clipped = self::norm(&model, &there);
+            assert!((clipped / (norm * scale) - 1.0).abs() < 1e-5, "{clipped} {norm} {scale}");
+            let found = f64::from(read(found.unwrap()).unwrap()[0]);
+            assert!((found / norm - 1.0).abs() < 1e-5, "{found} {norm}");
+        }
+    }
+
+    #[test]
+    fn gradients_without_a_norm_are_told_by_it() {
+        let model = model();
+        let (_, norm) = clip_there(&model, gradients(&model, f64::from(f32::MAX)), 1.0);
+        assert!(!read(norm.unwrap()).unwrap()[0].is_finite());
     }
 }

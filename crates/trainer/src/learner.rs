@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use data::Dataset;
 use models::Model;
@@ -164,15 +165,29 @@ impl Learner<'_> {
             return Ok(self);
         }
         let gradients = self.ranks.sum_gradients(&self.model, accumulator.mean())?;
-        let (gradients, scale) = gradient::clip(&self.model, gradients, self.config.clip_norm, self.config.clip_value)
-            // A loss that went wrong earlier is the cause.
-            .or_else(|error| self.read_losses().and_then(|()| Err(self.place().diverged(format!("{error}{HINT}")))))?;
+        let (gradients, scale) = self.clip(gradients)?;
         self.model = self.optimizer.step_scaled(self.model, gradients, self.lr, scale);
         self.progress.step += 1;
         if let Some(ema) = &mut self.ema {
             ema.update(&self.model);
         }
         Ok(self)
+    }
+
+    /// Bounds gradients as the user wants it: what is left of them, and by what they are still to be multiplied.
+    fn clip(&mut self, gradients: GradientsParams) -> Result<(GradientsParams, f64), Error> {
+        // What runs behind isn't waited for: the norm is read with the losses.
+        let there = self.config.clip_norm.filter(|_| kernels::runs_behind(&self.device));
+        let here = self.config.clip_norm.filter(|_| there.is_none());
+        let (mut gradients, scale) = gradient::clip(&self.model, gradients, here, self.config.clip_value)
+            // A loss that went wrong earlier is the cause.
+            .or_else(|error| self.read_losses().and_then(|()| Err(self.place().diverged(format!("{error}{HINT}")))))?;
+        if let Some(limit) = there {
+            let norm;
+            (gradients, norm) = gradient::clip_there(&self.model, gradients, limit);
+            norm.into_iter().for_each(|norm| self.unread.push_norm(self.place(), norm));
+        }
+        Ok((gradients, scale))
     }
 
     /// Brings the epoch's sums up to date: nothing is judged or saved before the losses are known to be finite.

@@ -39,36 +39,46 @@ struct Entry {
     hits: Option<Tensor<1>>,
 }
 
-/// The batches since the last reading, in order.
+/// What happened since the last reading, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Unread(Vec<Entry>);
+pub(crate) struct Unread {
+    batches: Vec<Entry>,
+    /// Norms of gradients that were clipped by them, `[1]` each, the same on all ranks; and the last batch of each update.
+    norms: Vec<(Place, Tensor<1>)>,
+}
 
 impl Unread {
     /// Takes in a batch of so many samples: this rank's part of the sum that is its mean loss, and how many of the rank's samples were right,
     /// `[1]` each and without autodiff.
     pub(crate) fn push(&mut self, place: Place, samples: usize, loss: Tensor<1>, hits: Option<Tensor<1>>) {
-        self.0.push(Entry { place, samples, loss, hits });
+        self.batches.push(Entry { place, samples, loss, hits });
+    }
+
+    /// Takes in the norm of the gradients of an update, `[1]` and without autodiff.
+    pub(crate) fn push_norm(&mut self, place: Place, norm: Tensor<1>) {
+        self.norms.push((place, norm));
     }
 
     /// Whether it is time to read: after the first batch of an epoch, which shows that all is well, and then now and again.
     pub(crate) fn is_due(&self) -> bool {
-        self.0.len() >= EVERY || self.0.first().is_some_and(|entry| entry.place.batch == 1)
+        self.batches.len() >= EVERY || self.batches.first().is_some_and(|entry| entry.place.batch == 1)
     }
 
     /// Reads everything, with one wait, adds up what the ranks have, and gives it to `add` in order.
     ///
     /// # Errors
-    /// [`Error::Diverged`] with the place of the first batch whose loss isn't finite.
+    /// [`Error::Diverged`] with the place of the first batch whose loss isn't finite, or of an update whose gradients' norm isn't.
     pub(crate) fn read(&mut self, ranks: &Ranks, mut add: impl FnMut(Place, Sums)) -> Result<(), Error> {
-        if self.0.is_empty() {
+        let Self { batches, norms } = std::mem::take(self);
+        if batches.is_empty() && norms.is_empty() {
             return Ok(());
         }
-        let entries = std::mem::take(&mut self.0);
-        let numbers = entries.iter().flat_map(|entry| [Some(&entry.loss), entry.hits.as_ref()]).flatten();
+        let numbers = batches.iter().flat_map(|entry| [Some(&entry.loss), entry.hits.as_ref()]).flatten();
+        let numbers = numbers.chain(norms.iter().map(|(_, norm)| norm));
         let mut numbers = read(Tensor::cat(numbers.cloned().collect(), 0))?;
         ranks.sum(&mut numbers)?;
         let mut numbers = numbers.into_iter();
-        for entry in entries {
+        for entry in batches {
             let loss = f64::from(numbers.next().unwrap_or(f32::NAN));
             let correct = entry.hits.map_or(0, |_| numbers.next().unwrap_or(0.0) as u64);
             if !loss.is_finite() {
@@ -77,7 +87,10 @@ impl Unread {
             let samples = entry.samples;
             add(entry.place, Sums { loss: loss * samples as f64, samples: samples as u64, correct });
         }
-        Ok(())
+        match norms.iter().zip(numbers).find(|(_, norm)| !norm.is_finite()) {
+            Some(((place, _), norm)) => Err(place.diverged(format!("the norm of the gradients is {norm}{HINT}"))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -110,6 +123,22 @@ mod tests {
         }
         let error = unread.read(&Ranks::alone(), |_, _| ()).unwrap_err();
         assert!(matches!(error, Error::Diverged { step: 7, epoch: 1, batch: 8, .. }), "{error}");
+    }
+
+    #[test]
+    fn gradients_that_have_no_norm_are_found_behind_losses_that_are_fine() {
+        let mut unread = Unread::default();
+        let device = device::select("cpu").unwrap().device;
+        for (batch, norm) in [(1, 2.0), (2, f32::INFINITY)] {
+            push(&mut unread, batch, 1.0);
+            let place = Place { step: batch as u64 - 1, epoch: 1, batch };
+            unread.push_norm(place, Tensor::from_floats([norm], &device));
+        }
+        let mut sums = Sums::default();
+        let error = unread.read(&Ranks::alone(), |_, more| sums += more).unwrap_err();
+        assert!(matches!(error, Error::Diverged { batch: 2, .. }), "{error}");
+        assert!(error.to_string().contains("the norm of the gradients is inf") && sums.samples == 20, "{error}");
+        unread.read(&Ranks::alone(), |_, _| ()).unwrap();
     }
 
     #[test]

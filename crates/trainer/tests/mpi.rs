@@ -220,6 +220,32 @@ mod started {
     }
 
     #[test]
+    fn another_program_is_refused_though_it_would_do_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = [&STEPS[..], &["run"]].concat();
+        let Some(mut started) = mpirun(folder.path(), &[("1", arguments.clone())]) else { return };
+        // What follows a program is no part of what runs.
+        let (copy, mut bytes) = (folder.path().join("trainer"), fs::read(env!("CARGO_BIN_EXE_trainer")).unwrap());
+        bytes.push(0);
+        fs::copy(env!("CARGO_BIN_EXE_trainer"), &copy).unwrap();
+        fs::write(&copy, bytes).unwrap();
+        started.args([":", "-n", "1"]).arg(copy).args(arguments);
+        let text = ends(within(60, started.spawn().unwrap()), 2, "the SHA-256 of the program is ");
+        assert!(
+            text.contains("start the same file on every machine") && text.matches("error: ").count() == 1,
+            "{text}"
+        );
+        assert!(!folder.path().join("runs").exists());
+    }
+
+    #[test]
+    fn ranks_agree_on_a_batch_that_fits_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(plain) = two(folder.path(), "plain", &[]) else { return };
+        assert_eq!(weights(&plain), weights(&two(folder.path(), "halving", &["--halve-batch"]).unwrap()));
+    }
+
+    #[test]
     fn what_only_one_process_does_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         for (arguments, message) in [

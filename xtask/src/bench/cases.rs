@@ -32,6 +32,7 @@ pub(crate) fn all() -> Vec<Case> {
         train("mlp", 64, 1.3),
         train("mlp", 256, 1.3),
         train("resnet20", 128, 1.0),
+        train("resnet20", 256, 1.0),
         train("mobile", 128, 1.0),
         predict("cnn", 1, Some((ONNX, 0.8))),
         predict("cnn", 64, Some((ONNX, 0.8))),

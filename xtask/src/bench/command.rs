@@ -47,11 +47,10 @@ pub(crate) fn set_threads(command: &mut Command, threads: usize) {
 /// Ours, and with a Python the peers: those that do any of what is `needed`.
 pub(super) fn all(needed: &[&str], options: &Options) -> Result<Vec<Peer>> {
     let does = |what: &[&str]| what.iter().any(|what| needed.contains(what));
-    let (threads, device) = (options.threads, options.device.as_deref().unwrap_or("cpu"));
+    let (threads, device) = (options.threads, options.device());
     let peer = |program, arguments| Peer { program, arguments, threads, device: device.to_owned() };
-    let features = options.features.iter().flat_map(|list| ["--features", list]);
     let ours = EXAMPLES.iter().filter(|(.., what)| does(what)).map(|(package, example, _)| {
-        let selection = ["-p", package, "--example", example].into_iter().chain(features.clone());
+        let selection = ["-p", package, "--example", example].into_iter().chain(options.features());
         Ok(peer(build(&selection.collect::<Vec<_>>(), example)?, Vec::new()))
     });
     let mut peers = ours.collect::<Result<Vec<_>>>()?;
@@ -65,7 +64,8 @@ pub(super) fn all(needed: &[&str], options: &Options) -> Result<Vec<Peer>> {
     Ok(peers)
 }
 
-fn is_cpu(device: &str) -> bool {
+/// Whether that names one.
+pub(super) fn is_cpu(device: &str) -> bool {
     ["cpu", "flex", "ndarray"].contains(&device)
 }
 

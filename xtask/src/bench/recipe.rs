@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::command::{script_arguments, set_threads};
+use super::Options;
+use super::command::{is_cpu, script_arguments, set_threads};
 use super::contest::median;
 use crate::workspace::{self, Scratch, build};
 
@@ -20,9 +21,12 @@ type Outcome = (f64, Option<f64>);
 /// Who, and what each turn gave.
 type Turns<'a> = (&'a str, Vec<Outcome>);
 
-/// Runs each `TURNS` times on the files in `folder` and gives the seconds and the test accuracies.
-pub(crate) fn measure(folder: &str, python: Option<&str>, threads: usize) -> Result<Value> {
-    let trainer = build(&["-p", "trainer", "--bin", "trainer"], "trainer")?;
+/// Runs each `TURNS` times on the files in `folder` and gives the seconds and the test accuracies. The script is for a CPU.
+pub(super) fn measure(folder: &str, options: &Options) -> Result<Value> {
+    let (threads, device) = (options.threads, options.device());
+    let python = options.peers.as_deref().filter(|_| is_cpu(device));
+    let selection = ["-p", "trainer", "--bin", "trainer"].into_iter().chain(options.features());
+    let trainer = build(&selection.collect::<Vec<_>>(), "trainer")?;
     let runs = Scratch::new("mnist")?;
     let mut found: Vec<Turns<'_>> = vec![("striate", Vec::new())];
     found.extend(python.map(|_| (super::cases::TORCH, Vec::new())));
@@ -32,7 +36,9 @@ pub(crate) fn measure(folder: &str, python: Option<&str>, threads: usize) -> Res
             let mut command = if *who == "striate" {
                 let mut command = Command::new(&trainer);
                 command.args(["train", folder, "--recipe"]).arg(workspace::root().join(RECIPE));
-                command.args(["--format", "json", "--seed", &turn.to_string(), "--runs"]).arg(&runs.0);
+                command
+                    .args(["--device", device, "--format", "json", "--seed", &turn.to_string(), "--runs"])
+                    .arg(&runs.0);
                 command
             } else {
                 let mut command = Command::new(python.unwrap_or_default());
