@@ -3,8 +3,8 @@
 Variants say the memory format and whether `torch.compile` made the network; `-fused` trains with `Adam(fused=True)`, `-frozen` makes the
 weights constants. `sgemm` multiplies
 two square matrices of BATCH rows, to measure what the machine can do: by MKL (`torch.mm`), by oneDNN (a 1x1 convolution) or by NumPy's
-OpenBLAS. Where the environment's BENCH_DEVICE names a GPU, all of it is computed on PyTorch's (`cuda`, or `mps`), and each step ends with a wait for it;
-products are then `torch.mm`'s, and in single precision, as everybody's.
+OpenBLAS. Where the environment's BENCH_DEVICE names a GPU, all of it is computed on PyTorch's of that number (`cuda`, or `mps`), and each step ends with
+a wait for it; products are then `torch.mm`'s, and in single precision, as everybody's.
 """
 
 import os
@@ -21,10 +21,13 @@ LR = 1e-3
 TRAIN = ["eager", "eager-fused", "channels-last-fused", "compile-fused", "compile-channels-last-fused"]
 PREDICT = ["eager", "channels-last", "compile-frozen", "compile-frozen-channels-last"]
 SGEMM = ["mkl", "onednn", "openblas"]
-ON_GPU = os.environ.get("BENCH_DEVICE", "cpu").split(":")[0] not in ("cpu", "flex", "ndarray")
+BACKEND, _, NUMBER = os.environ.get("BENCH_DEVICE", "cpu").partition(":")
+ON_GPU = BACKEND not in ("cpu", "flex", "ndarray")
 GPU = "cuda" if torch.cuda.is_available() else "mps"
+if ON_GPU and GPU == "mps" and not torch.backends.mps.is_available():
+    sys.exit(f"--device {BACKEND}: this PyTorch finds no GPU; install one that does, or leave --peers out")
 torch.backends.cudnn.allow_tf32 = False  # as everybody computes
-DEVICE = torch.device(GPU if ON_GPU else "cpu")
+DEVICE = torch.device(f"{GPU}:{NUMBER or 0}" if ON_GPU else "cpu")
 
 
 def prepare(model, batch, variant):

@@ -29,7 +29,7 @@ struct Options {
     mnist: Option<String>,
     photos: Option<String>,
     threads: usize,
-    /// As after `--device`; everybody computes there.
+    /// As after `--device`; the cases and MNIST are computed there. What starts and folders take is measured on the CPU alone.
     device: Option<String>,
     /// What our examples are built with.
     features: Option<String>,
@@ -48,13 +48,14 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     if wants("memory") {
         found["memory"] = measure::memory(&command::all(&["train"], &options)?, clock)?;
     }
-    if wants("start") {
+    let on_cpu = command::is_cpu(options.device());
+    if wants("start") && on_cpu {
         found["start"] = startup::measure(options.threads)?;
     }
     if let Some(folder) = options.mnist.as_deref().filter(|_| wants("mnist")) {
         found["mnist"] = recipe::measure(folder, &options)?;
     }
-    if let Some(photos) = options.photos.as_deref().filter(|_| wants("folder")) {
+    if let Some(photos) = options.photos.as_deref().filter(|_| wants("folder") && on_cpu) {
         found["folder"] = folder::measure(photos, options.peers.as_deref(), options.threads)?;
     }
     if options.json {
@@ -123,7 +124,10 @@ impl Options {
                     options.threads =
                         threads.parse().with_context(|| format!("bench: --threads {threads} is no number"))?;
                 }
-                "--device" => options.device = Some(value("a name, such as wgpu or cuda:0")?.to_string()),
+                "--device" => match *value("a name, such as wgpu or cuda:0")? {
+                    "auto" => bail!("bench: --device auto may be any; name one, such as wgpu or cuda:0"),
+                    name => options.device = Some(name.to_owned()),
+                },
                 "--features" => options.features = Some(value("Cargo features, such as wgpu,cuda")?.to_string()),
                 unknown => bail!(
                     "bench: unknown option {unknown}; expected --peers PYTHON, --only CASES, --quick, --json, --mnist DIR, --photos DIR, --threads N, \
@@ -152,6 +156,7 @@ mod tests {
         assert!(run(&["--format", "yaml"]).unwrap_err().to_string().contains("yaml"));
         assert!(run(&["--peers"]).unwrap_err().to_string().contains("Python"));
         assert!(run(&["--device"]).unwrap_err().to_string().contains("wgpu"));
+        assert!(run(&["--device", "auto"]).unwrap_err().to_string().contains("name one"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) fn gpu() -> Result<()> {
     let mut times = Vec::new();
     timed(&mut times, "build with wgpu", gpu::build)?;
     timed(&mut times, "devices, parity, training, prediction", || succeed(&mut gpu::tests()))?;
+    timed(&mut times, "the other features of GPUs compile", || succeed(&mut gpu::others()))?;
     tell(times);
     Ok(())
 }

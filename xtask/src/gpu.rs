@@ -81,6 +81,15 @@ pub(crate) fn tests() -> Command {
     command
 }
 
+/// Compiles what no driver in software runs, as far as any Linux can. CUDA's own build fetches an LLVM to link with, which compiling alone
+/// needs as little as documentation does. Metal's code is for macOS.
+pub(crate) fn others() -> Command {
+    let mut command = workspace::cargo(&["check"]);
+    command.args(["--locked", "--profile", "gpu-check", "-p", "trainer", "-p", "infer"]);
+    command.args(["--features", "cuda,vulkan,persistence"]).env("DOCS_RS", "1");
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

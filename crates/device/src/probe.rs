@@ -2,6 +2,7 @@
 //! hardware fails them; here that panic becomes a reason in words, and nothing reaches stderr.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,14 +24,24 @@ pub fn computes(device: &Device) -> Result<(), String> {
     }
 }
 
-/// Runs `work`, turning a panic into its message. The panic hook belongs to the whole process, so two callers take turns.
+/// Runs `work`, turning a panic into its message. The panic hook belongs to the whole process, so two threads take turns. What is quiet already
+/// asks for nothing: a comparison of devices may ask within it whether one still computes.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Mutex<()> = Mutex::new(());
-    let _turn = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
-    let previous = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
-    panic::set_hook(previous);
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    let caught = || panic::catch_unwind(AssertUnwindSafe(work));
+    let outcome = if QUIET.get() {
+        caught()
+    } else {
+        let _turn = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
+        QUIET.set(true);
+        let outcome = caught();
+        QUIET.set(false);
+        panic::set_hook(previous);
+        outcome
+    };
     outcome.map_err(|cause| one_line(&panic_text(cause.as_ref())))
 }
 
@@ -57,6 +68,15 @@ mod tests {
         assert_eq!(quietly(|| 1), Ok(1));
         assert_eq!(quietly::<()>(|| panic!("no\n  driver")), Err("no driver".to_owned()));
         assert_eq!(quietly::<()>(|| panic!("adapter {}", 7)), Err("adapter 7".to_owned()));
+    }
+
+    #[test]
+    fn what_is_quiet_may_ask_for_quiet() {
+        assert_eq!(quietly(|| (quietly::<()>(|| panic!("inside")), 1)), Ok((Err("inside".to_owned()), 1)));
+        assert_eq!(
+            quietly::<()>(|| quietly(|| panic!("inside")).unwrap()),
+            Err(r#"called `Result::unwrap()` on an `Err` value: "inside""#.to_owned())
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) fn resident(
             let bytes = Resident::bytes(dataset, &config.augment).map_or_else(|_| "it".to_owned(), readable);
             let what = device::one_line(&what);
             Error::Memory(format!(
-                "--data-on device: the device has too little memory for the data set, {bytes} ({what}); give --data-on host"
+                "the device has too little memory for the data set, {bytes} ({what}); give --data-on host"
             ))
         }
         error => error,

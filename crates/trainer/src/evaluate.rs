@@ -38,8 +38,7 @@ pub fn evaluate_each(
     observe: &mut dyn FnMut(Predicted<'_>) -> Result<(), Error>,
 ) -> Result<Metrics, Error> {
     let mut proceed = |predicted: Predicted<'_>| observe(predicted).map(|()| true);
-    let metrics = attended(device, || measure(model, metrics, loader, device, &Ranks::alone(), &mut proceed));
-    let metrics = metrics.map_err(|error| if_too_many(error, loader.len_of(0)))?;
+    let metrics = measure(model, metrics, loader, device, &Ranks::alone(), &mut proceed)?;
     metrics.ok_or_else(|| Error::Config("the measurement was left".into()))
 }
 
@@ -81,8 +80,11 @@ pub(crate) fn measure(
     for (number, batch) in loader.epoch(0).enumerate() {
         let mine = batch.map_err(Error::from).and_then(|mut batch| {
             let truth = (std::mem::take(&mut batch.indices), batch.targets.take());
-            let outputs = if batch.is_empty() { Vec::new() } else { answer(model, plan.as_ref(), batch, device)? };
-            Ok((outputs, truth))
+            if batch.is_empty() {
+                return Ok((Vec::new(), truth));
+            }
+            let outputs = attended(device, || answer(model, plan.as_ref(), batch, device));
+            Ok((outputs.map_err(|error| if_too_many(error, loader.len_of(number)))?, truth))
         });
         let (outputs, (indices, targets)) = match ranks.size() {
             1 => mine?,

@@ -45,6 +45,8 @@ pub(crate) struct Learner<'a> {
     task: Task,
     config: &'a TrainConfig,
     device: Device,
+    /// Whether the device computes behind the program: then a norm to clip by is read with the losses.
+    behind: bool,
     /// Batches in an epoch.
     batches: usize,
     /// Learning rate of the last update.
@@ -77,6 +79,7 @@ impl<'a> Learner<'a> {
             begun: None,
             ema: config.ema.map(|decay| Ema::new(&model, decay).sparing(frozen)),
             progress: Progress { loss_scale: LossScale::beginning(config.precision), ..Progress::default() },
+            behind: kernels::runs_behind(&device),
             device,
             model,
             task,
@@ -176,9 +179,8 @@ impl Learner<'_> {
 
     /// Bounds gradients as the user wants it: what is left of them, and by what they are still to be multiplied.
     fn clip(&mut self, gradients: GradientsParams) -> Result<(GradientsParams, f64), Error> {
-        // What runs behind isn't waited for: the norm is read with the losses.
-        let there = self.config.clip_norm.filter(|_| kernels::runs_behind(&self.device));
-        let here = self.config.clip_norm.filter(|_| there.is_none());
+        let there = self.config.clip_norm.filter(|_| self.behind);
+        let here = self.config.clip_norm.filter(|_| !self.behind);
         let (mut gradients, scale) = gradient::clip(&self.model, gradients, here, self.config.clip_value)
             // A loss that went wrong earlier is the cause.
             .or_else(|error| self.read_losses().and_then(|()| Err(self.place().diverged(format!("{error}{HINT}")))))?;

@@ -17,7 +17,9 @@ pub(crate) fn attended<T>(device: &Device, work: impl FnOnce() -> Result<T, Erro
 pub(crate) fn advised(error: Error, job: &Job<'_>) -> Error {
     match if_memory(error, job.config, &job.dataset, job.task.outputs(), job.ranks.size()) {
         Error::Device(what) => {
-            let (what, run) = (device::one_line(&what), job.run.path().display());
+            let what = device::one_line(&what);
+            // Another rank than the first doesn't know where that has it.
+            let run = if job.ranks.is_first() { job.run.path().display().to_string() } else { "RUN".to_owned() };
             Error::Device(format!("{what} (what was saved is whole: `trainer resume {run} --device cpu` goes on)"))
         }
         error => error,
@@ -33,12 +35,13 @@ pub(crate) fn if_memory(error: Error, config: &TrainConfig, dataset: &Dataset, o
     let step = Estimate::of_rank(config, dataset, outputs, 0, ranks)
         .map_or_else(|_| "an unknown amount".into(), |all| readable(all.total()));
     let (batch, half) = (config.batch, config.batch / 2);
+    let share = if ranks > 1 { format!(", {} of them here", batch.div_ceil(ranks)) } else { String::new() };
     let advice = match half {
         0 => "use a smaller network or smaller images".to_owned(),
         _ => format!("try --batch {half} with --accumulate 2, or --halve-batch, which learn the same"),
     };
     Error::Memory(format!(
-        "--batch: the device has too little memory for a step of {batch} samples, which takes about {step} ({}); {advice}",
+        "--batch: the device has too little memory for a step of {batch} samples{share}, which takes about {step} ({}); {advice}",
         device::one_line(&what)
     ))
 }

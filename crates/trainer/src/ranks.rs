@@ -148,6 +148,14 @@ impl Ranks {
         Ok(said.iter().any(|[yes, ..]| *yes > 0.0))
     }
 
+    /// Whether all ranks say yes.
+    ///
+    /// # Errors
+    /// On every rank: its own failure, or that of the first rank that has one.
+    pub fn all(&self, mine: bool) -> Result<bool, Error> {
+        self.any(!mine).map(|any| !any)
+    }
+
     /// The first of what the ranks have to say, in their order.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ impl Unread {
     /// Reads everything, with one wait, adds up what the ranks have, and gives it to `add` in order.
     ///
     /// # Errors
-    /// [`Error::Diverged`] with the place of the first batch whose loss isn't finite, or of an update whose gradients' norm isn't.
+    /// [`Error::Diverged`] with the first place where a loss isn't finite, or the norm of an update's gradients.
     pub(crate) fn read(&mut self, ranks: &Ranks, mut add: impl FnMut(Place, Sums)) -> Result<(), Error> {
         let Self { batches, norms } = std::mem::take(self);
         if batches.is_empty() && norms.is_empty() {
@@ -77,20 +77,23 @@ impl Unread {
         let numbers = numbers.chain(norms.iter().map(|(_, norm)| norm));
         let mut numbers = read(Tensor::cat(numbers.cloned().collect(), 0))?;
         ranks.sum(&mut numbers)?;
-        let mut numbers = numbers.into_iter();
-        for entry in batches {
-            let loss = f64::from(numbers.next().unwrap_or(f32::NAN));
-            let correct = entry.hits.map_or(0, |_| numbers.next().unwrap_or(0.0) as u64);
+        let (losses, of_norms) = numbers.split_at(numbers.len() - norms.len());
+        let no_norm = norms.iter().zip(of_norms).find(|(_, norm)| !norm.is_finite());
+        let no_norm = no_norm.map(|((place, _), norm)| (*place, format!("the norm of the gradients is {norm}{HINT}")));
+        let mut losses = losses.iter();
+        for Entry { place, samples, hits, .. } in batches {
+            let loss = f64::from(losses.next().copied().unwrap_or(f32::NAN));
+            let correct = hits.map_or(0, |_| losses.next().copied().unwrap_or(0.0) as u64);
             if !loss.is_finite() {
-                return Err(entry.place.diverged(format!("the loss is {loss}{HINT}")));
+                // An update that went wrong before is the cause.
+                let (place, what) = no_norm
+                    .filter(|(earlier, _)| earlier.batch < place.batch)
+                    .unwrap_or_else(|| (place, format!("the loss is {loss}{HINT}")));
+                return Err(place.diverged(what));
             }
-            let samples = entry.samples;
-            add(entry.place, Sums { loss: loss * samples as f64, samples: samples as u64, correct });
+            add(place, Sums { loss: loss * samples as f64, samples: samples as u64, correct });
         }
-        match norms.iter().zip(numbers).find(|(_, norm)| !norm.is_finite()) {
-            Some(((place, _), norm)) => Err(place.diverged(format!("the norm of the gradients is {norm}{HINT}"))),
-            None => Ok(()),
-        }
+        no_norm.map_or(Ok(()), |(place, what)| Err(place.diverged(what)))
     }
 }
 
@@ -139,6 +142,23 @@ mod tests {
         assert!(matches!(error, Error::Diverged { batch: 2, .. }), "{error}");
         assert!(error.to_string().contains("the norm of the gradients is inf") && sums.samples == 20, "{error}");
         unread.read(&Ranks::alone(), |_, _| ()).unwrap();
+    }
+
+    #[test]
+    fn of_a_loss_and_a_norm_the_first_is_the_cause() {
+        let device = device::select("cpu").unwrap().device;
+        for (bad_norm, cause, batch) in [(2, "norm", 2), (3, "loss", 3), (4, "loss", 3)] {
+            let mut unread = Unread::default();
+            for batch in 1..=4 {
+                push(&mut unread, batch, if batch < 3 { 1.0 } else { f32::NAN });
+                let norm = if batch < bad_norm { 2.0 } else { f32::NAN };
+                let place = Place { step: batch as u64 - 1, epoch: 1, batch };
+                unread.push_norm(place, Tensor::from_floats([norm], &device));
+            }
+            let error = unread.read(&Ranks::alone(), |_, _| ()).unwrap_err();
+            assert!(matches!(error, Error::Diverged { batch: found, .. } if found == batch), "{bad_norm}: {error}");
+            assert!(error.to_string().contains(cause), "{bad_norm}: {error}");
+        }
     }
 
     #[test]

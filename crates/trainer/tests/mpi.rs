@@ -239,7 +239,7 @@ mod started {
     }
 
     #[test]
-    fn ranks_agree_on_a_batch_that_fits_all_of_them() {
+    fn a_batch_that_fits_all_ranks_is_taken_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let Some(plain) = two(folder.path(), "plain", &[]) else { return };
         assert_eq!(weights(&plain), weights(&two(folder.path(), "halving", &["--halve-batch"]).unwrap()));

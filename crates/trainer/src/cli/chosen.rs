@@ -1,5 +1,8 @@
 //! The device that a command computes on: the one place of the program that asks for it by name.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::Result;
 use device::{Choosing, Kind, Selected};
 use models::Precision;
@@ -35,10 +38,13 @@ pub(super) fn for_training(options: &Options, precision: Precision, ranks: &Rank
     Ok((device, line))
 }
 
-/// Bytes that `device` may still take, where anybody says: a GPU's own, or the system's.
+/// Bytes that `device` may still take, where anybody says: the system's, or of a GPU what was free when this program first asked. What its runtime
+/// has taken since then it keeps for the next tensors of this program.
 pub(crate) fn available(device: &Selected) -> Option<u64> {
-    match device.card.kind {
-        Kind::Cpu | Kind::Software => memory::available(),
-        _ => device.card.memory.map(|memory| memory.free),
+    static FREE: Mutex<BTreeMap<String, Option<u64>>> = Mutex::new(BTreeMap::new());
+    if [Kind::Cpu, Kind::Software].contains(&device.card.kind) {
+        return memory::available();
     }
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    *free.entry(device.name.clone()).or_insert_with(|| device.card.memory.map(|memory| memory.free))
 }

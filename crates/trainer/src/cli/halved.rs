@@ -16,20 +16,24 @@ use super::{chosen, residence, settle, stream};
 /// Filled-in `options` with a batch of which a step fits; as they are unless they ask for it.
 ///
 /// # Errors
-/// Exit 7 where not even one sample for each rank fits.
+/// Exit 7 where not even one sample for each rank fits, or what doesn't become less with the batch; 2 where only some ranks ask for it.
 pub(super) fn fitted(mut options: Options, dataset: &Arc<Dataset>, ranks: &Ranks, quiet: bool) -> Result<Options> {
     // It has been answered, once it has: a run that goes on keeps its batch.
-    if options.halve_batch.take() != Some(true) {
+    let wanted = options.halve_batch.take() == Some(true);
+    if ranks.all(wanted)? != wanted {
+        let what = "--halve-batch: expected it of all ranks or of none, found it of some";
+        return Err(Error::Config(what.to_owned()).into());
+    }
+    if !wanted {
         return Ok(options);
     }
     let asked = options.batch;
     let (device, _) = chosen::for_training(&options, settle::config(&options, dataset)?.precision, ranks)?;
-    // Before anything is tried: a runtime may keep what it was given once.
     let available = chosen::available(&device);
     loop {
         let found = fits(&options, dataset, ranks, (&device, available))?;
         // All ranks share the batch.
-        if ranks.gather(Ok(vec![u8::from(found.is_ok())]))?.iter().all(|fits| fits == &[1]) {
+        if ranks.all(found.is_ok())? {
             break;
         }
         if !halve(&mut options, ranks.size()) {
@@ -71,10 +75,7 @@ fn fits(
         return Ok(Ok(()));
     }
     config.batch = config.batch.div_ceil(ranks.size());
-    match trainer::rehearse(&config, dataset, &task, &device.device) {
-        Err(error @ Error::Memory(_)) => Ok(Err(error)),
-        outcome => Ok(Ok(outcome?)),
-    }
+    Ok(trainer::rehearse(&config, dataset, &task, &device.device)?)
 }
 
 /// Half the samples in a step, twice the steps in an update; false where no rank would have any.

@@ -96,8 +96,11 @@ pub fn parity(device: &Device, reference: &Device, show: &mut dyn FnMut(&Check))
 /// # Errors
 /// As [`verdict`].
 pub fn short(device: &Device, reference: &Device) -> Found {
-    let wanted = |part| ![Part::Preset, Part::Training].contains(&part);
-    verdict(device, &parts(device, reference, &wanted, &mut |_| ()))
+    verdict(device, &parts(device, reference, &unasked, &mut |_| ()))
+}
+
+fn unasked(part: Part) -> bool {
+    ![Part::Preset, Part::Training].contains(&part)
 }
 
 /// What `checks` of `device` come to, in words.
@@ -281,6 +284,9 @@ mod tests {
     #[test]
     fn what_a_device_must_pass_unasked_is_all_but_networks_by_name() {
         let cpu = device::select("cpu").unwrap().device;
+        let mut seen: Vec<_> = parts(&cpu, &cpu, &unasked, &mut |_| ()).iter().map(|check| check.part.name()).collect();
+        seen.dedup();
+        assert_eq!(seen, ["operation", "batch", "layer", "loss", "optimizer"]);
         assert_eq!(short(&cpu, &cpu), Ok(Ok(())));
     }
 

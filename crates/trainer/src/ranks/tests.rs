@@ -42,6 +42,17 @@ fn everybody_hears_everybody_and_rank_0_is_heard_by_all() {
 }
 
 #[test]
+fn any_takes_one_and_all_takes_everybody() {
+    for (yes, any, all) in [(0, false, false), (1, true, false), (2, true, false), (3, true, true)] {
+        let said = among(3, |ranks| {
+            let mine = ranks.rank() < yes;
+            (ranks.any(mine).unwrap(), ranks.all(mine).unwrap())
+        });
+        assert_eq!(said, [(any, all); 3], "{yes} of 3");
+    }
+}
+
+#[test]
 fn a_failure_is_everybodys_and_says_whose_it_is() {
     let failed = among(3, |ranks| {
         let mine = match ranks.rank() {
