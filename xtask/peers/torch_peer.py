@@ -28,6 +28,8 @@ if ON_GPU and GPU == "mps" and not torch.backends.mps.is_available():
     sys.exit(f"--device {BACKEND}: this PyTorch finds no GPU; install one that does, or leave --peers out")
 torch.backends.cudnn.allow_tf32 = False  # as everybody computes
 DEVICE = torch.device(f"{GPU}:{NUMBER or 0}" if ON_GPU else "cpu")
+if ON_GPU and GPU == "cuda":
+    torch.cuda.set_device(DEVICE)  # which is then the one that is waited for
 
 
 def prepare(model, batch, variant):

@@ -82,6 +82,19 @@ impl Resident {
         Ok(4 * (dataset.len() * numbers.div_ceil(4)) as u64)
     }
 
+    /// Waits until the inputs lie on the device: a runtime tells of memory that has ended when what should lie there is read.
+    ///
+    /// # Panics
+    /// If the device fails.
+    pub fn wait(&self) {
+        let first = match &self.samples {
+            Held::Features(rows) => rows.clone().slice([0..1, 0..1]).into_data(),
+            Held::Pixels(rows, _) => rows.clone().slice([0..1, 0..1]).into_data(),
+        };
+        // A GPU is asked for it by the look at its bytes.
+        first.as_bytes();
+    }
+
     /// Moves the inputs of all samples of `dataset` to `device`, without autodiff, once and for all.
     ///
     /// # Errors

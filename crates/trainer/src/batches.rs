@@ -26,7 +26,7 @@ pub(crate) fn resident(
     }
     let there = attended(device, || {
         let there = Resident::new(dataset, &config.augment, device)?;
-        device.sync().map_err(|error| Error::Device(format!("{error:?}")))?;
+        there.wait();
         Ok(Some(Arc::new(there)))
     });
     there.map_err(|error| match error {

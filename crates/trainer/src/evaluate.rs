@@ -84,7 +84,7 @@ pub(crate) fn measure(
                 return Ok((Vec::new(), truth));
             }
             let outputs = attended(device, || answer(model, plan.as_ref(), batch, device));
-            Ok((outputs.map_err(|error| if_too_many(error, loader.len_of(number)))?, truth))
+            Ok((outputs.map_err(|error| if_too_many(error, loader.part_of(number).len()))?, truth))
         });
         let (outputs, (indices, targets)) = match ranks.size() {
             1 => mine?,

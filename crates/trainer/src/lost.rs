@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use data::Dataset;
 use device::is_memory;
 
-use crate::memory::{Estimate, readable};
+use crate::memory::{Estimate, MEASURED, readable};
 use crate::{Error, Job, TrainConfig};
 
 /// Does `work`, which computes on `device`. A panic that the device had no part in goes on as one: it is a mistake of ours.
@@ -37,7 +37,7 @@ pub(crate) fn if_memory(error: Error, config: &TrainConfig, dataset: &Dataset, o
     let (batch, half) = (config.batch, config.batch / 2);
     let share = if ranks > 1 { format!(", {} of them here", batch.div_ceil(ranks)) } else { String::new() };
     let advice = match half {
-        0 => "use a smaller network or smaller images".to_owned(),
+        _ if half < ranks => "use a smaller network or smaller images".to_owned(),
         _ => format!("try --batch {half} with --accumulate 2, or --halve-batch, which learn the same"),
     };
     Error::Memory(format!(
@@ -50,7 +50,8 @@ pub(crate) fn if_memory(error: Error, config: &TrainConfig, dataset: &Dataset, o
 pub(crate) fn if_too_many(error: Error, samples: usize) -> Error {
     match error {
         Error::Device(what) if is_memory(&what) => Error::Memory(format!(
-            "the device has too little memory for {samples} samples at once ({}); try a smaller --batch, or --device cpu",
+            "the device has too little memory for {samples} samples at once ({}); try a smaller --batch (a training measures {MEASURED} at \
+             least), a smaller network or smaller images, or --device cpu",
             device::one_line(&what)
         )),
         error => error,
@@ -75,8 +76,9 @@ mod tests {
     fn too_many_samples_at_once_are_7() {
         let error = attended::<()>(&cpu(), || panic!("out of device memory")).unwrap_err();
         let error = if_too_many(error, 256);
-        let says = "the device has too little memory for 256 samples at once (out of device memory); try a smaller --batch, or --device cpu";
-        assert_eq!((error.exit_code(), error.to_string().as_str()), (7, says));
+        let says =
+            "the device has too little memory for 256 samples at once (out of device memory); try a smaller --batch (";
+        assert!(error.exit_code() == 7 && error.to_string().starts_with(says), "{error}");
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Ranks {
     ///
     /// # Errors
     /// On every rank: its own failure, or that of the first rank that has one.
-    pub(crate) fn any(&self, mine: bool) -> Result<bool, Error> {
+    pub fn any(&self, mine: bool) -> Result<bool, Error> {
         let (_, said) = self.agree(Ok(()), [f64::from(u8::from(mine)), 0.0, 0.0])?;
         Ok(said.iter().any(|[yes, ..]| *yes > 0.0))
     }

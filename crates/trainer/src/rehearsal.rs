@@ -1,4 +1,4 @@
-//! An update of a training before there is a run, for whoever wants to know whether a device's memory holds it. Nothing of it stays.
+//! Updates of a training before there is a run, for whoever wants to know whether a device's memory holds it. Nothing of it stays.
 
 use std::sync::Arc;
 
@@ -10,11 +10,13 @@ use crate::batches::{held_out, resident, training};
 use crate::evaluate::measure;
 use crate::learner::Learner;
 use crate::lost::{attended, if_memory};
+use crate::memory::MEASURED;
 use crate::train::beginning;
 use crate::{Error, OnNan, Ranks, TrainConfig};
 
 /// Learns from batches of a training by these settings, as many as show what it takes, and measures on a batch of held-out samples: what is
-/// there at once then is all that will be. The inner error is [`Error::Memory`] of a step: a smaller batch may fit.
+/// there at once then is all that one process will have. The inner error is [`Error::Memory`] of a step, or of measuring as many samples: a smaller
+/// batch may fit.
 ///
 /// # Errors
 /// [`Error::Memory`] where memory ends for what doesn't become less with the batch; [`Error::Device`] where the device fails otherwise, and the
@@ -47,13 +49,15 @@ fn act(config: &TrainConfig, dataset: &Arc<Dataset>, task: &Task, device: &Devic
         learned => learned?,
     };
     let split = &dataset.split;
-    let indices = if split.val.is_empty() { &split.test } else { &split.val };
+    let indices = if split.val.len() < split.test.len() { &split.test } else { &split.val };
     let loader = held_out(config, dataset, indices, &Ranks::alone(), there);
     // The learner stays: its moments and averages lie there meanwhile.
     let measured = attended(device, || learner.candidate())
         .and_then(|model| measure(&model, task.metrics(), &loader, device, &Ranks::alone(), &mut |_| Ok(false)));
     match measured {
         Err(Error::Diverged { .. }) => Ok(Ok(())),
+        // Fewer aren't measured at once, however few are trained.
+        Err(error @ Error::Memory(_)) if config.batch > MEASURED => Ok(Err(error)),
         measured => measured.map(|_| Ok(())),
     }
 }
@@ -81,5 +85,7 @@ fn updates<'a>(
         learner = learner.flush()?;
         learner.progress.batch = 0;
     }
+    // A runtime tells of memory that has ended when what should lie there is read.
+    learner.check()?;
     Ok(learner)
 }

@@ -20,14 +20,17 @@ use super::{chosen, residence, settle, stream};
 pub(super) fn fitted(mut options: Options, dataset: &Arc<Dataset>, ranks: &Ranks, quiet: bool) -> Result<Options> {
     // It has been answered, once it has: a run that goes on keeps its batch.
     let wanted = options.halve_batch.take() == Some(true);
-    if ranks.all(wanted)? != wanted {
-        let what = "--halve-batch: expected it of all ranks or of none, found it of some";
-        return Err(Error::Config(what.to_owned()).into());
-    }
-    if !wanted {
+    if !ranks.any(wanted)? {
         return Ok(options);
     }
     let asked = options.batch;
+    // They halve in step.
+    let mine = (wanted, asked.map(Batch::size), options.accumulate);
+    let all = ranks.gather(Ok(format!("{mine:?}").into_bytes()))?;
+    if all.iter().any(|one| one != &all[0]) {
+        let what = "--halve-batch: expected it of all ranks, with the same --batch and --accumulate";
+        return Err(Error::Config(what.to_owned()).into());
+    }
     let (device, _) = chosen::for_training(&options, settle::config(&options, dataset)?.precision, ranks)?;
     let available = chosen::available(&device);
     loop {
