@@ -36,9 +36,10 @@ pub(crate) fn if_memory(error: Error, config: &TrainConfig, dataset: &Dataset, o
         .map_or_else(|_| "an unknown amount".into(), |all| readable(all.total()));
     let (batch, half) = (config.batch, config.batch / 2);
     let share = if ranks > 1 { format!(", {} of them here", batch.div_ceil(ranks)) } else { String::new() };
-    let advice = match half {
-        _ if half < ranks => "use a smaller network or smaller images".to_owned(),
-        _ => format!("try --batch {half} with --accumulate 2, or --halve-batch, which learn the same"),
+    let advice = if half < ranks {
+        "use a smaller network or smaller images".to_owned()
+    } else {
+        format!("try --batch {half} with --accumulate 2, or --halve-batch, which learn the same")
     };
     Error::Memory(format!(
         "--batch: the device has too little memory for a step of {batch} samples{share}, which takes about {step} ({}); {advice}",
@@ -76,9 +77,9 @@ mod tests {
     fn too_many_samples_at_once_are_7() {
         let error = attended::<()>(&cpu(), || panic!("out of device memory")).unwrap_err();
         let error = if_too_many(error, 256);
-        let says =
-            "the device has too little memory for 256 samples at once (out of device memory); try a smaller --batch (";
-        assert!(error.exit_code() == 7 && error.to_string().starts_with(says), "{error}");
+        let says = "the device has too little memory for 256 samples at once (out of device memory); try a smaller --batch \
+                    (a training measures 256 at least), a smaller network or smaller images, or --device cpu";
+        assert_eq!((error.exit_code(), error.to_string().as_str()), (7, says));
     }
 
     #[test]

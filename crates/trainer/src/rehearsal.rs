@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use data::{Dataset, Loader};
+use models::Model;
 use tasks::Task;
 
 use crate::batches::{held_out, resident, training};
@@ -42,7 +43,8 @@ fn act(config: &TrainConfig, dataset: &Arc<Dataset>, task: &Task, device: &Devic
     let there = resident(config, dataset, device)?;
     let loader = training(config, dataset).resident(there.clone());
     let learned = attended(device, || updates(beginning(config, dataset, task, device)?, config, dataset, &loader));
-    let mut learner = match learned.map_err(|error| if_memory(error, config, dataset, task.outputs(), 1)) {
+    // The learner stays: its moments and averages lie there meanwhile.
+    let (_learner, model) = match learned.map_err(|error| if_memory(error, config, dataset, task.outputs(), 1)) {
         // Whether it learns is not asked here.
         Err(Error::Diverged { .. }) => return Ok(Ok(())),
         Err(error @ Error::Memory(_)) => return Ok(Err(error)),
@@ -51,11 +53,7 @@ fn act(config: &TrainConfig, dataset: &Arc<Dataset>, task: &Task, device: &Devic
     let split = &dataset.split;
     let indices = if split.val.len() < split.test.len() { &split.test } else { &split.val };
     let loader = held_out(config, dataset, indices, &Ranks::alone(), there);
-    // The learner stays: its moments and averages lie there meanwhile.
-    let measured = attended(device, || learner.candidate())
-        .and_then(|model| measure(&model, task.metrics(), &loader, device, &Ranks::alone(), &mut |_| Ok(false)));
-    match measured {
-        Err(Error::Diverged { .. }) => Ok(Ok(())),
+    match measure(&model, task.metrics(), &loader, device, &Ranks::alone(), &mut |_| Ok(false)) {
         // Fewer aren't measured at once, however few are trained.
         Err(error @ Error::Memory(_)) if config.batch > MEASURED => Ok(Err(error)),
         measured => measured.map(|_| Ok(())),
@@ -63,13 +61,13 @@ fn act(config: &TrainConfig, dataset: &Arc<Dataset>, task: &Task, device: &Devic
 }
 
 /// Two updates, each of two batches if they are accumulated: two that wait take as much as any more. The first brings the optimizer's moments,
-/// the second has them beside the outputs of layers.
+/// the second has them beside the outputs of layers. What comes of it is the learner, and the model that is to be measured.
 fn updates<'a>(
     mut learner: Learner<'a>,
     config: &TrainConfig,
     dataset: &Arc<Dataset>,
     loader: &Loader,
-) -> Result<Learner<'a>, Error> {
+) -> Result<(Learner<'a>, Model), Error> {
     if config.on_nan == OnNan::Skip {
         learner = learner.watching(dataset.clone());
     }
@@ -85,7 +83,7 @@ fn updates<'a>(
         learner = learner.flush()?;
         learner.progress.batch = 0;
     }
-    // A runtime tells of memory that has ended when what should lie there is read.
-    learner.check()?;
-    Ok(learner)
+    // Reads all that is kept: a runtime tells of memory that has ended when what should lie there is read.
+    let model = learner.candidate()?;
+    Ok((learner, model))
 }
